@@ -1,0 +1,133 @@
+/** The links of one connection: who asked for what, and which of the four kinds of node answers. */
+import type { EventContext, Receiver, Sender, Session } from 'rhea';
+import { ServiceBusFault } from '../entity/errors.ts';
+import { type Namespace, parseAddress } from '../namespace.ts';
+import { receiveFromClient } from './incoming.ts';
+import { answerManagement } from './management.ts';
+import { OutgoingLink } from './outgoing.ts';
+import { answerRequests, type ReplyLinks } from './request-response.ts';
+import { attachOf, type ReceiverInternals, type SenderInternals } from './rhea-internals.ts';
+import { int, string } from './types.ts';
+
+// The service's limit in the Standard tier; the SDKs size their batches by it.
+export const maxMessageSize = 262_144;
+
+export class ConnectionLinks implements ReplyLinks {
+  readonly #namespace: Namespace;
+  readonly #outgoing = new Map<Sender, OutgoingLink>();
+  readonly #replies = new Set<Sender>();
+
+  constructor(namespace: Namespace) {
+    this.#namespace = namespace;
+  }
+
+  /** A link on which the client sends: to a queue, to `$cbs` or to a queue's `$management`. */
+  clientSends({ receiver, connection }: EventContext): void {
+    if (!receiver) return;
+    const link = receiver as unknown as ReceiverInternals;
+    const host = hostOf(connection);
+    try {
+      const target = attachOf(receiver).target?.address;
+      if (typeof target !== 'string') throw noAnonymousTerminus();
+      echo(link);
+      const address = parseAddress(target);
+      if (address.path.toLowerCase() === '$cbs') answerRequests(receiver, this, acceptToken);
+      else {
+        const queue = this.#namespace.queue(address, host);
+        if (address.isManagement)
+          answerRequests(receiver, this, (request) => answerManagement(queue, request));
+        else {
+          link.local.attach['max_message_size'] = maxMessageSize;
+          receiveFromClient(receiver, queue);
+        }
+      }
+    } catch (fault) {
+      refuse(link, fault);
+    }
+  }
+
+  /** A link on which the client receives: messages of a queue, or answers to its requests. */
+  clientReceives({ sender, connection }: EventContext): void {
+    if (!sender) return;
+    const link = sender as unknown as SenderInternals;
+    const host = hostOf(connection);
+    try {
+      const source = attachOf(sender).source?.address;
+      if (typeof source !== 'string') throw noAnonymousTerminus();
+      echo(link);
+      const address = parseAddress(source);
+      if (address.path.toLowerCase() === '$cbs' || address.isManagement) {
+        if (address.isManagement) this.#namespace.queue(address, host);
+        this.#replies.add(sender);
+        sender.on('sender_close', () => this.#replies.delete(sender));
+        return;
+      }
+      const queue = this.#namespace.queue(address, host);
+      const outgoing = new OutgoingLink(sender, queue);
+      this.#outgoing.set(sender, outgoing);
+      sender.on('sender_close', () => this.#closeOutgoing(sender));
+      outgoing.start();
+    } catch (fault) {
+      refuse(link, fault);
+    }
+  }
+
+  /** The link that a `reply-to` means: by target address, by name, or the one of the same session. */
+  find(replyTo: string | undefined, session: Session): Sender | undefined {
+    const open = [...this.#replies];
+    return (
+      open.find((sender) => attachOf(sender).target?.address === replyTo) ??
+      open.find((sender) => sender.name === replyTo) ??
+      open.find((sender) => sender.session === session)
+    );
+  }
+
+  closeSession(session: Session | undefined): void {
+    for (const sender of this.#outgoing.keys())
+      if (sender.session === session) this.#closeOutgoing(sender);
+    for (const sender of this.#replies) if (sender.session === session) this.#replies.delete(sender);
+  }
+
+  closeAll(): void {
+    for (const sender of this.#outgoing.keys()) this.#closeOutgoing(sender);
+    this.#replies.clear();
+  }
+
+  #closeOutgoing(sender: Sender): void {
+    this.#outgoing.get(sender)?.close();
+    this.#outgoing.delete(sender);
+  }
+}
+
+const hostOf = (connection: EventContext['connection']): string =>
+  (connection as unknown as { hostname?: string }).hostname ?? 'localhost';
+
+const acceptToken = () => ({
+  properties: { 'status-code': int(202), 'status-description': string('Accepted') },
+});
+
+const noAnonymousTerminus = () =>
+  new ServiceBusFault('amqp:not-implemented', 'Give the link an address: a queue of topology.json.');
+
+function echo(link: SenderInternals | ReceiverInternals): void {
+  const asked = attachOf(link);
+  for (const end of ['source', 'target'] as const)
+    if (asked[end]) link.local.attach[end] = asked[end].described();
+  for (const mode of ['snd_settle_mode', 'rcv_settle_mode'] as const)
+    if (asked[mode] !== undefined) link.local.attach[mode] = asked[mode];
+}
+
+/** Attach with no terminus and detach with the error, in one write: the SDKs read the two together. */
+export function refuse(link: SenderInternals | ReceiverInternals, fault: unknown): void {
+  const { condition, description } = toAmqpError(fault);
+  link.local.attach['source'] = null;
+  link.local.attach['target'] = null;
+  (link as unknown as Receiver).close({ condition, description });
+}
+
+export function toAmqpError(fault: unknown): { condition: string; description: string } {
+  if (fault instanceof ServiceBusFault)
+    return { condition: fault.condition, description: fault.message };
+  const text = fault instanceof Error ? fault.message : String(fault);
+  return { condition: 'amqp:internal-error', description: text || 'The broker failed.' };
+}

@@ -1,0 +1,235 @@
+/**
+ * AMQP messages as bytes: taken apart only as far as a broker must, put together again unchanged.
+ *
+ * The bare message (properties to footer) is kept byte for byte, because AMQP types matter to strict
+ * clients and a decode and encode through a JavaScript value would lose them (SERVICE-BUS.md, 3).
+ */
+import rhea from 'rhea';
+import { codec } from './rhea-internals.ts';
+import { encodeValue, type Typed } from './types.ts';
+
+const section = {
+  header: 0x70,
+  deliveryAnnotations: 0x71,
+  messageAnnotations: 0x72,
+  properties: 0x73,
+  applicationProperties: 0x74,
+} as const;
+
+/** What a broker needs to know of a message, and the bytes of the rest. */
+export interface Content {
+  messageId: string;
+  sessionId: string | undefined;
+  /** The sender's header; ttl in milliseconds. */
+  header: { durable: boolean; priority: number | undefined; ttl: number | undefined };
+  /** The sender's message annotations, each an encoded key and value, without those the broker owns. */
+  annotations: Buffer[];
+  scheduledFor: number | undefined;
+  bare: Buffer;
+}
+
+/** What the broker says of a message when it hands it over. */
+export interface Envelope {
+  content: Content;
+  deliveryCount: number;
+  annotations: [name: string, value: Typed][];
+}
+
+export class MalformedMessage extends Error {}
+
+interface Section {
+  code: number;
+  start: number;
+  value: number;
+  end: number;
+}
+
+/** Where the encoded value that starts at `at` ends (AMQP 1.0 part 1, 1.2 and 1.6). */
+function endOfValue(buffer: Buffer, at: number): number {
+  const code = buffer[at];
+  if (code === undefined) throw new MalformedMessage('The message ends inside a value.');
+  if (code === 0) return endOfValue(buffer, endOfValue(buffer, at + 1));
+  const width = code >> 4;
+  if (width >= 4 && width <= 9) return at + 1 + [0, 1, 2, 4, 8, 16][width - 4]!;
+  if (width === 0xa || width === 0xc || width === 0xe) return at + 2 + buffer.readUInt8(at + 1);
+  if (width === 0xb || width === 0xd || width === 0xf) return at + 5 + buffer.readUInt32BE(at + 1);
+  throw new MalformedMessage(`0x${code.toString(16)} is no AMQP type.`);
+}
+
+function sectionsOf(buffer: Buffer): Section[] {
+  const sections: Section[] = [];
+  for (let start = 0; start < buffer.length; ) {
+    if (buffer[start] !== 0) throw new MalformedMessage('A message section has no descriptor.');
+    const value = endOfValue(buffer, start + 1);
+    const end = endOfValue(buffer, value);
+    if (end > buffer.length) throw new MalformedMessage('The message ends inside a section.');
+    const code = Number(decodeValue(buffer.subarray(start + 1, value)));
+    sections.push({ code, start, value, end });
+    start = end;
+  }
+  return sections;
+}
+
+const decodeValue = (bytes: Buffer): unknown =>
+  rhea.types.unwrap(new codec.Reader(bytes).read());
+
+/** The encoded values inside an encoded list or map. */
+function itemsOf(buffer: Buffer, at: number): Buffer[] {
+  const code = buffer[at];
+  if (code === 0x45) return [];
+  const wide = code === 0xd0 || code === 0xd1;
+  if (!wide && code !== 0xc0 && code !== 0xc1) throw new MalformedMessage('Expected a list or map.');
+  const count = wide ? buffer.readUInt32BE(at + 5) : buffer.readUInt8(at + 2);
+  const items: Buffer[] = [];
+  for (let i = 0, position = at + (wide ? 9 : 3); i < count; i++) {
+    const end = endOfValue(buffer, position);
+    items.push(buffer.subarray(position, end));
+    position = end;
+  }
+  return items;
+}
+
+function compound(listOrMap: 'list' | 'map', items: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(items);
+  const head = Buffer.alloc(9);
+  head[0] = listOrMap === 'list' ? 0xd0 : 0xd1;
+  head.writeUInt32BE(body.length + 4, 1);
+  head.writeUInt32BE(items.length, 5);
+  return Buffer.concat([head, body]);
+}
+
+const described = (code: number, value: Buffer) =>
+  Buffer.concat([Buffer.from([0x00, 0x53, code]), value]);
+
+// Set by the broker on every delivery (SERVICE-BUS.md, 3.1): a sender's own values do not survive.
+const owned = new Set([
+  'x-opt-sequence-number',
+  'x-opt-enqueue-sequence-number',
+  'x-opt-enqueued-time',
+  'x-opt-locked-until',
+  'x-opt-message-state',
+  'x-opt-deadletter-source',
+]);
+
+/** Takes an encoded message apart; `newId` names one that has no message id, as the service does. */
+export function parseMessage(raw: Buffer, newId: () => string): Content {
+  const content: Content = {
+    messageId: '',
+    sessionId: undefined,
+    header: { durable: false, priority: undefined, ttl: undefined },
+    annotations: [],
+    scheduledFor: undefined,
+    bare: raw.subarray(raw.length),
+  };
+  let properties: Section | undefined;
+  let bareFrom = raw.length;
+  for (const part of sectionsOf(raw)) {
+    if (part.code === section.header) readHeader(content, itemsOf(raw, part.value));
+    else if (part.code === section.messageAnnotations)
+      readAnnotations(content, itemsOf(raw, part.value));
+    else if (part.code !== section.deliveryAnnotations) {
+      bareFrom = Math.min(bareFrom, part.start);
+      if (part.code === section.properties) properties = part;
+    }
+  }
+  const fields = properties ? itemsOf(raw, properties.value) : [];
+  const [id, group] = [fields[0], fields[10]].map((field) => (field ? decodeValue(field) : null));
+  content.sessionId = typeof group === 'string' ? group : undefined;
+  const hasId = id !== null && id !== undefined && id !== '';
+  content.messageId = hasId ? String(id) : newId();
+  // Copied: a slice of the socket's chunk would keep the whole chunk in memory.
+  content.bare = hasId
+    ? Buffer.from(raw.subarray(bareFrom))
+    : Buffer.concat([
+        described(
+          section.properties,
+          compound('list', [encodeValue(content.messageId), ...fields.slice(1)]),
+        ),
+        raw.subarray(properties ? properties.end : bareFrom),
+      ]);
+  return content;
+}
+
+function readHeader(content: Content, fields: Buffer[]): void {
+  const [durable, priority, ttl] = fields.map(decodeValue);
+  content.header = {
+    durable: durable === true,
+    priority: typeof priority === 'number' ? priority : undefined,
+    ttl: typeof ttl === 'number' ? ttl : undefined,
+  };
+}
+
+function readAnnotations(content: Content, items: Buffer[]): void {
+  for (let i = 0; i + 1 < items.length; i += 2) {
+    const [key, value] = [items[i]!, items[i + 1]!];
+    const name = String(decodeValue(key));
+    if (owned.has(name)) continue;
+    content.annotations.push(Buffer.concat([key, value]));
+    if (name === 'x-opt-scheduled-enqueue-time') {
+      const at = decodeValue(value);
+      content.scheduledFor = at instanceof Date ? at.getTime() : Number(at);
+    }
+  }
+}
+
+const { types } = rhea;
+
+/** The message as a receiver gets it. */
+export function formatMessage({ content, deliveryCount, annotations }: Envelope): Buffer {
+  const { durable, priority, ttl } = content.header;
+  const nothing = Buffer.from([0x40]);
+  const header = [
+    encodeValue(durable),
+    priority === undefined ? nothing : encodeValue(types.wrap_ubyte(priority)),
+    ttl === undefined ? nothing : encodeValue(types.wrap_uint(ttl)),
+    encodeValue(false),
+    encodeValue(types.wrap_uint(deliveryCount)),
+  ];
+  const pairs = annotations.flatMap(([name, value]) => [
+    encodeValue(types.wrap_symbol(name)),
+    encodeValue(value),
+  ]);
+  // An annotation of the sender is a key and value in one buffer: split so that the count is right.
+  const kept = content.annotations.flatMap((pair) => {
+    const end = endOfValue(pair, 0);
+    return [pair.subarray(0, end), pair.subarray(end)];
+  });
+  return Buffer.concat([
+    described(section.header, compound('list', header)),
+    described(section.messageAnnotations, compound('map', [...pairs, ...kept])),
+    content.bare,
+  ]);
+}
+
+/** The bare message with these application properties added or replaced; the others stay as they are. */
+export function withApplicationProperties(bare: Buffer, changes: Record<string, unknown>): Buffer {
+  const added = Object.entries(changes).filter(([, value]) => value !== undefined);
+  if (added.length === 0) return bare;
+  const parts = sectionsOf(bare);
+  const properties = parts.find(({ code }) => code === section.properties);
+  const existing = parts.find(({ code }) => code === section.applicationProperties);
+  const items = existing ? itemsOf(bare, existing.value) : [];
+  const kept: Buffer[] = [];
+  for (let i = 0; i + 1 < items.length; i += 2)
+    if (!(String(decodeValue(items[i]!)) in changes)) kept.push(items[i]!, items[i + 1]!);
+  const map = compound('map', [
+    ...kept,
+    ...added.flatMap(([name, value]) => [encodeValue(name), encodeValue(value)]),
+  ]);
+  const at = existing?.start ?? properties?.end ?? 0;
+  return Buffer.concat([
+    bare.subarray(0, at),
+    described(section.applicationProperties, map),
+    bare.subarray(existing?.end ?? at),
+  ]);
+}
+
+/** The messages inside a batch: each `data` section of the envelope is one (message format 0x80013700). */
+export function messagesOfBatch(raw: Buffer): Buffer[] {
+  return sectionsOf(raw)
+    .filter(({ code }) => code === 0x75)
+    .map(({ value, end }) => {
+      const wide = raw[value] === 0xb0;
+      return raw.subarray(value + (wide ? 5 : 2), end);
+    });
+}

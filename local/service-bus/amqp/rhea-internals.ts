@@ -1,0 +1,115 @@
+/**
+ * What this broker needs of rhea beyond its typings. rhea is pinned to an exact version for this
+ * file's sake; each entry says why (the numbers are those of SERVICE-BUS.md, "Traps met").
+ */
+import rhea, {
+  type Connection,
+  type Delivery,
+  type EventContext,
+  type Receiver,
+  type Sender,
+  type Session,
+  type Typed,
+} from 'rhea';
+
+export interface RawTransferFrame {
+  performative: { message_format: number | null | undefined; delivery_tag: Buffer };
+}
+
+export type SessionInternals = Session & {
+  incoming: { on_transfer(frame: RawTransferFrame, receiver: Receiver): void };
+  outgoing: { available(): number };
+};
+
+interface LinkInternals {
+  state: { local_open: boolean; open_requests: number; remote_open: boolean };
+  local: { attach: Record<string, unknown> };
+  open(): void;
+  connection: Connection & { _register(): void };
+}
+
+export type SenderInternals = Omit<Sender, keyof LinkInternals> &
+  LinkInternals & {
+    delivery_count: number;
+    credit: number;
+    issue_flow: boolean;
+    _draining: boolean;
+    _get_drain(): boolean;
+    set_drained(drained: boolean): void;
+  };
+
+export type ReceiverInternals = Omit<Receiver, keyof LinkInternals> & LinkInternals;
+
+export type ConnectionInternals = Connection & {
+  output(): void;
+  _write_frame(): void;
+  is_open(): boolean;
+  accept(socket: unknown): void;
+  remote: { open?: { hostname?: string } };
+};
+
+export type DeliveryInternals = Delivery & { remote_settled: boolean };
+
+/** Raw pass-through (10, 12): with no message format rhea hands over the bytes and decodes nothing. */
+export function receiveRaw(session: SessionInternals): void {
+  const { incoming } = session;
+  const original = incoming.on_transfer.bind(incoming);
+  incoming.on_transfer = (frame, receiver) => {
+    if (!frame.performative.message_format) frame.performative.message_format = undefined;
+    original(frame, receiver);
+  };
+}
+
+/** Holds back the answer to an attach until `link.open()` is called (5). */
+export function holdBack(link: LinkInternals): void {
+  link.state.local_open = false;
+  link.state.open_requests = 0;
+}
+
+/** Frees the slot of a settled delivery: the SDKs never say `settled` themselves (3). */
+export function settleDelivery(delivery: Delivery, state: unknown): void {
+  update(delivery, state);
+  (delivery as DeliveryInternals).remote_settled = true;
+}
+
+export function update(delivery: Delivery | undefined, state: unknown): void {
+  // biome-ignore lint/suspicious/noExplicitAny: rhea's typings lack the described outcome
+  delivery?.update(true, state as any);
+}
+
+/** The raw bytes of a transfer, see `receiveRaw`. */
+export const rawOf = (context: EventContext): Buffer => context.message as unknown as Buffer;
+
+interface Terminus {
+  address?: string;
+  filter?: Record<string, unknown>;
+  described(): unknown;
+}
+
+/** What the peer asked for in its attach. */
+export interface RemoteAttach {
+  source?: Terminus | null;
+  target?: Terminus | null;
+  snd_settle_mode?: number;
+  rcv_settle_mode?: number;
+  properties?: Record<string, unknown>;
+}
+
+export const attachOf = (link: unknown) => (link as { remote: { attach: RemoteAttach } }).remote.attach;
+
+interface Outcome {
+  described(): unknown;
+}
+const outcomes = rhea.message as unknown as {
+  accepted(): Outcome;
+  rejected(fields: { error: { condition: string; description: string } }): Outcome;
+};
+export const accepted = () => outcomes.accepted().described();
+export const rejected = (error: { condition: string; description: string }) =>
+  outcomes.rejected({ error }).described();
+
+/** rhea's codec, which its typings leave out of `rhea.types`. */
+export const codec = rhea.types as unknown as {
+  Reader: new (buffer: Buffer) => { read(): Typed };
+  Writer: new (buffer: Buffer) => { write(value: Typed): void; toBuffer(): Buffer };
+};

@@ -1,0 +1,36 @@
+/** The AMQP conditions from which the SDKs derive their error code and whether to try again. */
+export type Condition =
+  | 'amqp:not-found'
+  | 'amqp:not-allowed'
+  | 'amqp:not-implemented'
+  | 'amqp:decode-error'
+  | 'amqp:internal-error'
+  | 'amqp:unauthorized-access'
+  | 'amqp:link:message-size-exceeded'
+  | 'amqp:link:detach-forced'
+  | 'com.microsoft:argument-error'
+  | 'com.microsoft:message-lock-lost'
+  | 'com.microsoft:message-not-found'
+  | 'com.microsoft:session-lock-lost'
+  | 'com.microsoft:session-cannot-be-locked'
+  | 'com.microsoft:timeout';
+
+export class ServiceBusFault extends Error {
+  readonly condition: Condition;
+  constructor(condition: Condition, description: string) {
+    super(description);
+    this.condition = condition;
+  }
+}
+
+export const lockLost = () =>
+  new ServiceBusFault(
+    'com.microsoft:message-lock-lost',
+    'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.',
+  );
+
+export const sessionLockLost = (id: string) =>
+  new ServiceBusFault(
+    'com.microsoft:session-lock-lost',
+    `The session lock on '${id}' has expired or was released. Accept the session again.`,
+  );
