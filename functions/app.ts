@@ -1,0 +1,89 @@
+/** Composition: settings, clients, stores, pipeline, triggers. `index.ts` gives it the catalogue. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { app } from '@azure/functions';
+import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
+import { type Clients, createClients } from './azure/clients.ts';
+import { createQueue } from './azure/queue.ts';
+import { createNotes, createRecords } from './azure/records.ts';
+import type { Catalogue } from './define-job.ts';
+import { SettingsError } from './errors.ts';
+import { registerHealth } from './http/health.ts';
+import { registerJobs } from './http/jobs.ts';
+import { createIdMaker } from './model/id.ts';
+import { readTopology, type Topology } from './model/topology.ts';
+import { JobTypes } from './pipeline/catalogue.ts';
+import type { Clock, Log } from './pipeline/ports.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { registerQueues } from './triggers/queues.ts';
+import { registerTimers } from './triggers/timers.ts';
+
+const clock: Clock = {
+  now: () => new Date(),
+  after(ms, run) {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+const log: Log = (level, message) => {
+  // The worker forwards the console to the host's log, which outside an invocation is the only way.
+  // biome-ignore lint/suspicious/noConsole: see above
+  console[level](message);
+};
+
+/** Registers every function of an app that serves these job types. @throws SettingsError, DefinitionError */
+export function registerApp(catalogue: Catalogue, settings: Settings = readSettings()): void {
+  const topology = readTopology(new URL('../../topology.json', import.meta.url));
+  const types = new JobTypes(catalogue, topology);
+  checkLanes(settings, topology);
+  const clients = createClients(settings);
+  const jobsTable = clients.table('longhauljobs');
+  const notesTable = clients.table('longhaulnotes');
+  const ready = createStores(clients, [jobsTable, notesTable]);
+  // Each use awaits it and fails for itself; without a use there is nobody to tell yet.
+  ready.catch((error) => log('error', `Storage is out of reach: ${error.message}`));
+  const stopping = new AbortController();
+  const worker = {
+    types,
+    topology,
+    clock,
+    log,
+    records: createRecords(jobsTable, ready),
+    notes: createNotes(notesTable, ready),
+    queue: createQueue(clients.serviceBus),
+    blobs: createBlobs(clients.blobs, ready),
+    newId: createIdMaker(randomBytes),
+    newOwner: () => randomUUID(),
+    random: Math.random,
+    stopping: stopping.signal,
+    graceMs: settings.SHUTDOWN_GRACE_MS,
+  };
+  app.setup({ enableHttpStream: true });
+  app.hook.appTerminate(() => stopping.abort());
+  registerJobs({ ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES });
+  registerHealth(() => ready);
+  registerQueues(worker, settings.LANES);
+  registerTimers(worker, settings.LANES);
+}
+
+function checkLanes({ LANES }: Settings, { lanes }: Topology): void {
+  const known = lanes.map(({ name }) => name);
+  const unknown = LANES.filter((name) => !known.includes(name));
+  if (unknown.length === 0) return;
+  throw new SettingsError(
+    `LANES names ${unknown.join(', ')}, but topology.json has ${known.join(', ')}.`,
+  );
+}
+
+/** Tables and containers, made if they are not there: Bicep makes them in Azure, nobody does locally. */
+async function createStores(
+  { blobs }: Clients,
+  tables: ReturnType<Clients['table']>[],
+): Promise<void> {
+  await Promise.all([
+    ...tables.map((table) => table.createTable()),
+    ...[ownContainer, inboxContainer].map((name) =>
+      blobs.getContainerClient(name).createIfNotExists(),
+    ),
+  ]);
+}

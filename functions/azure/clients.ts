@@ -1,0 +1,54 @@
+/** The SDK clients: by managed identity in Azure, by connection string on one machine. */
+import { TableClient } from '@azure/data-tables';
+import { DefaultAzureCredential } from '@azure/identity';
+import { ServiceBusClient } from '@azure/service-bus';
+import { BlobServiceClient } from '@azure/storage-blob';
+import type { Settings } from '../settings.ts';
+
+export interface Clients {
+  serviceBus: ServiceBusClient;
+  blobs: BlobServiceClient;
+  table(name: string): TableClient;
+}
+
+// The SDK's default of 30 s between tries would make a caller wait through a blip of a second.
+const serviceBusOptions = {
+  retryOptions: { maxRetries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
+};
+
+export function createClients(settings: Settings): Clients {
+  const connection = settings.AzureWebJobsStorage;
+  const serviceBus = settings.ServiceBus
+    ? new ServiceBusClient(settings.ServiceBus, serviceBusOptions)
+    : new ServiceBusClient(
+        settings.ServiceBus__fullyQualifiedNamespace ?? '',
+        new DefaultAzureCredential(),
+        serviceBusOptions,
+      );
+  if (connection) {
+    const allowInsecureConnection = /http:\/\//.test(connection);
+    return {
+      serviceBus,
+      blobs: BlobServiceClient.fromConnectionString(connection),
+      table: (name) =>
+        TableClient.fromConnectionString(connection, name, { allowInsecureConnection }),
+    };
+  }
+  const credential = new DefaultAzureCredential();
+  const account = settings.AzureWebJobsStorage__accountName;
+  const uri = (service: 'blob' | 'table', given: string | undefined) =>
+    given ?? `https://${account}.${service}.core.windows.net`;
+  return {
+    serviceBus,
+    blobs: new BlobServiceClient(
+      uri('blob', settings.AzureWebJobsStorage__blobServiceUri),
+      credential,
+    ),
+    table: (name) =>
+      new TableClient(
+        uri('table', settings.AzureWebJobsStorage__tableServiceUri),
+        name,
+        credential,
+      ),
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * A message as the Service Bus extension hands it to a function, settled by the function itself.
+ *
+ * The extension is a preview and the only way by which a Node function can dead-letter with a reason:
+ * nothing outside this file knows it.
+ */
+import '@azure/functions-extensions-servicebus';
+import type { ServiceBusReceivedMessage } from '@azure/service-bus';
+import type { IncomingMessage } from '../model/message.ts';
+import type { Delivery } from '../pipeline/ports.ts';
+
+/** What a function with `sdkBinding: true` gets; the package's own types need its sources. */
+export interface SdkBinding {
+  messages: ServiceBusReceivedMessage;
+  actions: {
+    complete(message: ServiceBusReceivedMessage): Promise<void>;
+    abandon(message: ServiceBusReceivedMessage): Promise<void>;
+    deadletter(
+      message: ServiceBusReceivedMessage,
+      properties: Uint8Array | undefined,
+      reason: string,
+      description: string,
+    ): Promise<void>;
+  };
+}
+
+export function toDelivery(queue: string, { messages: message, actions }: SdkBinding): Delivery {
+  return {
+    message: toIncoming(queue, message),
+    complete: () => actions.complete(message),
+    abandon: () => actions.abandon(message),
+    deadLetter: (reason, description) =>
+      actions.deadletter(message, undefined, reason, description),
+  };
+}
+
+export function toIncoming(queue: string, message: ServiceBusReceivedMessage): IncomingMessage {
+  const { sessionId, contentType, correlationId, replyTo, replyToSessionId } = message;
+  return {
+    queue,
+    messageId: message.messageId === undefined ? undefined : String(message.messageId),
+    sessionId,
+    contentType,
+    correlationId: correlationId === undefined ? undefined : String(correlationId),
+    replyTo,
+    replyToSessionId,
+    body: bodyBytes(message),
+    properties: message.applicationProperties ?? {},
+  };
+}
+
+/** The bytes as sent, whatever the SDK made of them; a body that was an AMQP value becomes JSON. */
+function bodyBytes({ _rawAmqpMessage: raw, body }: ServiceBusReceivedMessage): Buffer {
+  const section = raw?.body as { content?: unknown } | undefined;
+  if (Buffer.isBuffer(section?.content)) return section.content;
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null));
+}

@@ -1,0 +1,131 @@
+/** Sending, with what is sent at once to one queue gathered into batches; peeking at dead letters. */
+import {
+  isServiceBusError,
+  type ServiceBusClient,
+  type ServiceBusMessage,
+  type ServiceBusSender,
+} from '@azure/service-bus';
+import Long from 'long';
+import { QueueNotFoundError } from '../errors.ts';
+import type { OutgoingMessage } from '../model/message.ts';
+import type { Queue } from '../pipeline/ports.ts';
+import { toIncoming } from './delivery.ts';
+
+interface Waiting {
+  message: ServiceBusMessage;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+// Two sends under way keep the link busy while the broker answers the first.
+const sendsAtOnce = 2;
+
+export function createQueue(client: ServiceBusClient): Queue {
+  const outlets = new Map<string, Outlet>();
+  return {
+    send(message) {
+      let outlet = outlets.get(message.queue);
+      if (!outlet) {
+        outlet = new Outlet(client.createSender(message.queue), message.queue);
+        outlets.set(message.queue, outlet);
+      }
+      return outlet.send(toServiceBus(message));
+    },
+    async peekDeadLetters(queue, after, limit) {
+      const receiver = client.createReceiver(queue, { subQueueType: 'deadLetter' });
+      try {
+        const fromSequenceNumber = Long.fromNumber(after + 1);
+        const found = await receiver.peekMessages(limit, { fromSequenceNumber });
+        return found.map((message) => ({
+          sequence: message.sequenceNumber?.toNumber() ?? after,
+          message: toIncoming(queue, message),
+          reason: message.deadLetterReason,
+          description: message.deadLetterErrorDescription,
+        }));
+      } finally {
+        await receiver.close();
+      }
+    },
+  };
+}
+
+function toServiceBus(message: OutgoingMessage): ServiceBusMessage {
+  const { queue: _, properties, at, ...known } = message;
+  return {
+    ...known,
+    applicationProperties: properties,
+    ...(at ? { scheduledEnqueueTimeUtc: at } : {}),
+  };
+}
+
+class Outlet {
+  readonly #sender: ServiceBusSender;
+  readonly #queue: string;
+  #waiting: Waiting[] = [];
+  #sending = 0;
+
+  constructor(sender: ServiceBusSender, queue: string) {
+    this.#sender = sender;
+    this.#queue = queue;
+  }
+
+  send(message: ServiceBusMessage): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ message, resolve, reject });
+      if (this.#sending < sendsAtOnce) void this.#work();
+    });
+  }
+
+  async #work(): Promise<void> {
+    this.#sending++;
+    // One turn of the loop, so that what was submitted together goes together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#waiting.length > 0) await this.#sendNext();
+    this.#sending--;
+  }
+
+  async #sendNext(): Promise<void> {
+    const [only, second] = this.#waiting;
+    if (only && !second) {
+      this.#waiting = [];
+      await this.#each([only]);
+      return;
+    }
+    const waiting = this.#waiting.splice(0);
+    try {
+      const batch = await this.#sender.createMessageBatch();
+      const fitting = waiting.findIndex(({ message }) => !batch.tryAddMessage(message));
+      const taken = waiting.splice(0, fitting === -1 ? waiting.length : fitting);
+      this.#waiting.unshift(...waiting.splice(0));
+      // One that fits no batch is sent by itself, to get its own error.
+      if (taken.length === 0) await this.#each(this.#waiting.splice(0, 1));
+      else await this.#together(taken, () => this.#sender.sendMessages(batch));
+    } catch (error) {
+      for (const { reject } of waiting) reject(this.#explain(error));
+    }
+  }
+
+  async #together(taken: Waiting[], send: () => Promise<void>): Promise<void> {
+    try {
+      await send();
+      for (const { resolve } of taken) resolve();
+    } catch {
+      // A batch is refused whole: by themselves the good ones pass.
+      await this.#each(taken);
+    }
+  }
+
+  async #each(taken: Waiting[]): Promise<void> {
+    await Promise.all(
+      taken.map(({ message, resolve, reject }) =>
+        this.#sender.sendMessages(message).then(resolve, (error) => reject(this.#explain(error))),
+      ),
+    );
+  }
+
+  #explain(error: unknown): unknown {
+    return isServiceBusError(error) && error.code === 'MessagingEntityNotFound'
+      ? new QueueNotFoundError(this.#queue, error)
+      : error;
+  }
+}

@@ -1,0 +1,225 @@
+/** Every error of Longhaul: a stable code, the HTTP status it becomes, and a message that says what to do. */
+
+export interface ErrorOptions {
+  cause?: unknown;
+  /** More members of the problem document (RFC 9457, 3.2). */
+  details?: Record<string, unknown>;
+}
+
+export class LonghaulError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly details: Record<string, unknown>;
+
+  constructor(code: string, status: number, message: string, options: ErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.status = status;
+    this.details = options.details ?? {};
+  }
+}
+
+export interface Issue {
+  /** Where in the value, as a JSON Pointer (RFC 6901): `/rows/0/price`; empty for the whole. */
+  pointer: string;
+  message: string;
+}
+
+export class InvalidInputError extends LonghaulError {
+  constructor(what: string, issues: readonly Issue[]) {
+    const list = issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`);
+    super('invalid_input', 422, `${what} does not fit its schema. ${list.join('; ')}`, {
+      details: { errors: issues },
+    });
+  }
+}
+
+export class BadRequestError extends LonghaulError {
+  constructor(message: string, issues: readonly Issue[] = [], options: ErrorOptions = {}) {
+    const details = issues.length > 0 ? { errors: issues } : {};
+    super('bad_request', 400, message, { ...options, details });
+  }
+}
+
+export class UnknownJobTypeError extends LonghaulError {
+  constructor(type: string, known: readonly string[]) {
+    super(
+      'unknown_job_type',
+      422,
+      `There is no job type '${type}'. Known types: ${known.join(', ') || 'none'}.`,
+      { details: { errors: [{ pointer: '/type', message: 'is not a known job type' }] } },
+    );
+  }
+}
+
+export class JobNotFoundError extends LonghaulError {
+  constructor(id: string) {
+    super('job_not_found', 404, `There is no job '${id}'. Check the id that the submit answered.`);
+  }
+}
+
+export class FileNotFoundError extends LonghaulError {
+  constructor(id: string, name: string) {
+    super('file_not_found', 404, `Job '${id}' has no file '${name}'.`);
+  }
+}
+
+export class JobNotFinishedError extends LonghaulError {
+  constructor(id: string, state: string) {
+    super(
+      'job_not_finished',
+      409,
+      `Job '${id}' is ${state}: its result is there once it has succeeded. Ask for its status again later.`,
+      { details: { state } },
+    );
+  }
+}
+
+export class JobHasNoResultError extends LonghaulError {
+  constructor(id: string, state: string, error: unknown) {
+    super('job_has_no_result', 409, `Job '${id}' ended as ${state}: it has no result.`, {
+      details: { state, error },
+    });
+  }
+}
+
+export class JobEndedError extends LonghaulError {
+  constructor(id: string, state: string) {
+    super('job_ended', 409, `Job '${id}' has already ended as ${state}: nothing was changed.`, {
+      details: { state },
+    });
+  }
+}
+
+export class PayloadTooLargeError extends LonghaulError {
+  constructor(limitBytes: number) {
+    super(
+      'payload_too_large',
+      413,
+      `The request is larger than ${limitBytes} bytes. Put the data in Blob storage and give its name instead.`,
+      { details: { limitBytes } },
+    );
+  }
+}
+
+export class UnsupportedMediaTypeError extends LonghaulError {
+  constructor(contentType: string | null) {
+    super(
+      'unsupported_media_type',
+      415,
+      `Content-Type is '${contentType ?? 'missing'}': send application/json.`,
+    );
+  }
+}
+
+export class IdempotencyKeyReusedError extends LonghaulError {
+  constructor() {
+    super(
+      'idempotency_key_reused',
+      422,
+      'This Idempotency-Key came before with another request: use a new key for a new request.',
+    );
+  }
+}
+
+/** Another writer changed the record first; whoever meets it reads again. */
+export class ConflictError extends LonghaulError {
+  constructor(id: string, cause?: unknown) {
+    super('conflict', 409, `The record of '${id}' changed meanwhile: try again.`, { cause });
+  }
+}
+
+/** A queue that a message names is not there. */
+export class QueueNotFoundError extends LonghaulError {
+  constructor(queue: string, cause?: unknown) {
+    super('queue_not_found', 422, `There is no queue '${queue}'.`, { cause });
+  }
+}
+
+/** A setting is missing or wrong: the app does not start. */
+export class SettingsError extends LonghaulError {
+  constructor(message: string) {
+    super('bad_settings', 500, message);
+  }
+}
+
+/** A job type is defined wrongly: the app does not start. */
+export class DefinitionError extends LonghaulError {
+  constructor(problems: readonly string[]) {
+    super('bad_definition', 500, `Job types are defined wrongly:\n  ${problems.join('\n  ')}`);
+  }
+}
+
+// --- thrown by the author of a handler ----------------------------------------------------------
+
+/** Ends a job as failed at once: another attempt would fail too. */
+export class NonRetryableError extends LonghaulError {
+  constructor(message: string, options: ErrorOptions = {}) {
+    super('non_retryable', 422, message, options);
+  }
+}
+
+/** Fails the attempt and says when to try again, as a 429's Retry-After does. */
+export class RetryAfterError extends LonghaulError {
+  readonly retryAfterMs: number;
+  /** `retryAfterMs`: milliseconds from now. */
+  constructor(message: string, retryAfterMs: number, options: ErrorOptions = {}) {
+    super('retry_after', 503, message, options);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+// --- reasons of an abort, seen by a handler as `job.signal.reason` -------------------------------
+
+export class AttemptTimeoutError extends LonghaulError {
+  constructor(timeout: string) {
+    super('timeout', 504, `The attempt took longer than its timeout of ${timeout}.`);
+    this.name = 'TimeoutError';
+  }
+}
+
+export class JobCancelledError extends LonghaulError {
+  constructor(id: string) {
+    super('cancelled', 409, `Job '${id}' was cancelled.`);
+  }
+}
+
+export class StoppingError extends LonghaulError {
+  constructor() {
+    super('stopping', 503, 'The worker is shutting down; the job goes on elsewhere.');
+  }
+}
+
+export class LockLostError extends LonghaulError {
+  constructor(id: string) {
+    super('lock_lost', 409, `This worker lost its claim on job '${id}': another one has it now.`);
+  }
+}
+
+/** The shape in which an error is kept in a record and sent in events; the cause chain is kept. */
+export interface ErrorRecord {
+  name: string;
+  message: string;
+  code?: string;
+  stack?: string;
+  cause?: ErrorRecord;
+  errors?: unknown;
+}
+
+const stackLimit = 2_000;
+
+export function toErrorRecord(error: unknown, depth = 0): ErrorRecord {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
+  const { code, details } = error as Partial<LonghaulError>;
+  return {
+    name: error.name,
+    message: error.message.slice(0, stackLimit),
+    ...(typeof code === 'string' ? { code } : {}),
+    ...(details?.['errors'] ? { errors: details['errors'] } : {}),
+    ...(error.stack && depth === 0 ? { stack: error.stack.slice(0, stackLimit) } : {}),
+    ...(error.cause !== undefined && depth < 5
+      ? { cause: toErrorRecord(error.cause, depth + 1) }
+      : {}),
+  };
+}

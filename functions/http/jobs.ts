@@ -1,0 +1,212 @@
+/** Jobs over HTTP: submit, status, result, files, list, cancel, and the catalogue. */
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
+import {
+  BadRequestError,
+  FileNotFoundError,
+  JobHasNoResultError,
+  JobNotFinishedError,
+  JobNotFoundError,
+} from '../errors.ts';
+import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
+import { cancel } from '../pipeline/cancel.ts';
+import type { KnownType } from '../pipeline/catalogue.ts';
+import { kept } from '../pipeline/claim-check.ts';
+import { submitOnce } from '../pipeline/idempotency.ts';
+import { fileBlob } from '../pipeline/job.ts';
+import type { Notes, Stored } from '../pipeline/ports.ts';
+import { type Submitting, submit } from '../pipeline/submit.ts';
+import { toRequest } from './request-body.ts';
+import { json, preferredWaitMs, readJson, registerRoute } from './route.ts';
+import { retryAfterSeconds, toETag, toStatus } from './status.ts';
+
+export interface JobsApi extends Submitting {
+  notes: Notes;
+  maxRequestBytes: number;
+}
+
+export function registerJobs(api: JobsApi): void {
+  const on = (
+    name: string,
+    method: 'GET' | 'POST',
+    path: string,
+    act: (api: JobsApi, request: HttpRequest) => Promise<HttpResponseInit>,
+  ) => registerRoute({ name, method, path, handle: (request) => act(api, request) });
+  on('submit-job', 'POST', 'jobs', postJob);
+  on('list-jobs', 'GET', 'jobs', listJobs);
+  on('get-job', 'GET', 'jobs/{id}', getJob);
+  on('get-job-result', 'GET', 'jobs/{id}/result', getResult);
+  on('get-job-file', 'GET', 'jobs/{id}/files/{name}', getFile);
+  on('cancel-job', 'POST', 'jobs/{id}/cancel', postCancel);
+  on('list-job-types', 'GET', 'job-types', async () => json(200, api.types.all.map(describeType)));
+}
+
+async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const asked = toRequest(await readJson(request, api.maxRequestBytes));
+  const key = idempotencyKey(request);
+  const { record, replayed } =
+    key === undefined
+      ? { record: await submit(api, asked), replayed: false }
+      : await submitOnce(api, asked, key);
+  const waitMs = preferredWaitMs(request);
+  const latest =
+    waitMs === undefined
+      ? record
+      : ((await waitUntil(api, record.id, waitMs, (now) => hasEnded(now.record.state)))?.record ??
+        record);
+  const headers = {
+    location: `/api/jobs/${record.id}`,
+    ...(waitMs === undefined ? {} : { 'preference-applied': `wait=${waitMs / 1000}` }),
+    ...(replayed ? { 'idempotency-replayed': 'true' } : {}),
+  };
+  if (hasEnded(latest.state)) return json(200, toStatus(latest), headers);
+  const retryAfter = String(retryAfterSeconds(latest, api.clock.now()));
+  return json(202, toStatus(latest), { ...headers, 'retry-after': retryAfter });
+}
+
+function idempotencyKey(request: HttpRequest): string | undefined {
+  // The draft makes it a structured-field string, so in quotes; bare ones are common and taken too.
+  const key = request.headers.get('idempotency-key')?.replace(/^"(.*)"$/, '$1');
+  if (key === undefined || (key.length > 0 && key.length <= 255)) return key;
+  throw new BadRequestError('Idempotency-Key has 1 to 255 characters.');
+}
+
+async function getJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const id = idOf(request);
+  const known = request.headers.get('if-none-match')?.split(/\s*,\s*/) ?? [];
+  const isKnown = (etag: string) => known.includes(etag) || known.includes('*');
+  const first = await find(api, id);
+  const firstTag = toETag(first.etag ?? '');
+  const waitMs = preferredWaitMs(request);
+  const isNews = (now: Stored) => {
+    const etag = toETag(now.etag ?? '');
+    return hasEnded(now.record.state) || (known.length > 0 ? !isKnown(etag) : etag !== firstTag);
+  };
+  const latest =
+    waitMs === undefined ? first : ((await waitUntil(api, id, waitMs, isNews)) ?? first);
+  const etag = toETag(latest.etag ?? '');
+  const headers = {
+    etag,
+    'cache-control': 'no-cache',
+    ...(waitMs === undefined ? {} : { 'preference-applied': `wait=${waitMs / 1000}` }),
+    ...(hasEnded(latest.record.state)
+      ? {}
+      : { 'retry-after': String(retryAfterSeconds(latest.record, api.clock.now())) }),
+  };
+  if (isKnown(etag)) return { status: 304, headers };
+  return json(200, toStatus(latest.record), headers);
+}
+
+const pollFirstMs = 25;
+const pollLastMs = 500;
+
+/** Reads the record, ever less often, until it is what the caller waits for or the time is over. */
+async function waitUntil(
+  { records, clock }: JobsApi,
+  id: string,
+  waitMs: number,
+  isIt: (stored: Stored) => boolean,
+): Promise<Stored | undefined> {
+  const until = clock.now().getTime() + waitMs;
+  for (let pause = pollFirstMs; ; pause = Math.min(pause * 1.5, pollLastMs)) {
+    const stored = await records.read(id);
+    const left = until - clock.now().getTime();
+    if ((stored && isIt(stored)) || left <= 0) return stored;
+    await new Promise<void>((resolve) => {
+      clock.after(Math.min(pause, left), resolve);
+    });
+  }
+}
+
+async function getResult(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const { record } = await find(api, idOf(request));
+  if (record.state === 'succeeded' && record.result) {
+    const body = await kept(api.blobs, record.result);
+    return { status: 200, body, headers: { 'content-type': 'application/json' } };
+  }
+  if (!hasEnded(record.state)) throw new JobNotFinishedError(record.id, record.state);
+  const { name, message, code } = record.error ?? {};
+  throw new JobHasNoResultError(record.id, record.state, { name, message, code });
+}
+
+async function getFile(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const id = idOf(request);
+  const name = request.params['name'] ?? '';
+  const file = await api.blobs.read(fileBlob(id, name));
+  if (!file) throw new FileNotFoundError(id, name);
+  return {
+    status: 200,
+    body: file.content,
+    headers: {
+      'content-type': file.contentType,
+      // What a job wrote is data: no browser is to run it.
+      'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(name)}`,
+      'x-content-type-options': 'nosniff',
+    },
+  };
+}
+
+async function postCancel(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const record = await cancel(api, idOf(request));
+  return json(202, toStatus(record), { location: `/api/jobs/${record.id}` });
+}
+
+const maxPage = 1000;
+
+async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const { query } = request;
+  const text = (name: string) => query.get(name) ?? undefined;
+  const limit = Number(query.get('limit') ?? 100);
+  if (!Number.isInteger(limit) || limit < 1 || limit > maxPage)
+    throw new BadRequestError(`limit is a whole number from 1 to ${maxPage}.`);
+  const state = text('state');
+  if (state !== undefined && !states.includes(state as State))
+    throw new BadRequestError(`There is no state '${state}': ask for ${states.join(', ')}.`);
+  const filter = {
+    type: text('type'),
+    state: state as State | undefined,
+    key: text('key'),
+    parent: text('parent'),
+    schedule: text('schedule'),
+  };
+  const { records, cursor } = await api.records.list(filter, limit, text('cursor'));
+  return json(200, { jobs: records.map(toStatus), ...(cursor ? { cursor } : {}) });
+}
+
+async function find(api: JobsApi, id: string): Promise<Stored & { record: JobRecord }> {
+  const stored = await api.records.read(id);
+  if (!stored) throw new JobNotFoundError(id);
+  return stored;
+}
+
+const idOf = (request: HttpRequest) => request.params['id'] ?? '';
+
+function describeType({ definition, policy }: KnownType) {
+  const { type, formerly = [], startBefore, schedules = [] } = definition;
+  return {
+    type,
+    formerly,
+    lane: policy.lane.name,
+    keyed: definition.key !== undefined,
+    timeout: policy.timeout,
+    attempts: policy.attempts,
+    startBefore,
+    schedules: schedules.map(({ id, cron, timeZone = 'UTC' }) => ({ id, cron, timeZone })),
+    input: jsonSchema(definition.input, 'input'),
+    ...(definition.output ? { output: jsonSchema(definition.output, 'output') } : {}),
+  };
+}
+
+/** Standard JSON Schema, where the schema library offers it. */
+function jsonSchema(schema: unknown, side: 'input' | 'output'): unknown {
+  const { jsonSchema: convert } = (
+    schema as {
+      '~standard': { jsonSchema?: Record<typeof side, (options: { target: string }) => unknown> };
+    }
+  )['~standard'];
+  try {
+    return convert?.[side]({ target: 'draft-2020-12' });
+  } catch {
+    // A schema that JSON Schema cannot say (a transform, a custom check) is not shown.
+    return undefined;
+  }
+}

@@ -1,0 +1,53 @@
+/** The body of `POST /jobs`, read by a schema; its fields are those of the design's HTTP table. */
+import { z } from 'zod';
+import type { JobRequest } from '../define-job.ts';
+import { BadRequestError } from '../errors.ts';
+import type { Duration } from '../model/duration.ts';
+import { durationPattern } from '../model/duration.ts';
+
+const duration = z
+  .string()
+  .regex(durationPattern, "write a duration such as '30s', '10m' or '2h'")
+  .transform((text) => text as Duration);
+
+const text = z.string().min(1).max(256);
+
+const schema = z.strictObject({
+  type: z.string('is missing: name the job type').min(1),
+  input: z.unknown(),
+  delay: duration.optional(),
+  runAt: z.iso
+    .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
+    .optional(),
+  expiresIn: duration.optional(),
+  replyTo: text.optional(),
+  replyToSessionId: text.max(128).optional(),
+  correlationId: text.optional(),
+  requestedBy: text.optional(),
+});
+
+/** @throws BadRequestError that names each field */
+export function toRequest(body: unknown): JobRequest {
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) {
+    const issues = parsed.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ pointer: `/${key}`, message: 'is no field of a request' }))
+        : [{ pointer: issue.path.map((part) => `/${String(part)}`).join(''), message: issue.message }],
+    );
+    const list = issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`);
+    throw new BadRequestError(`This is no request for a job. ${list.join('; ')}`, issues);
+  }
+  const { type, input, runAt, expiresIn, ...options } = parsed.data;
+  return {
+    type,
+    input: input === undefined ? {} : input,
+    options: {
+      ...(Object.fromEntries(
+        Object.entries(options).filter(([, value]) => value !== undefined),
+      ) as JobRequest['options']),
+      ...(runAt ? { runAt: new Date(runAt) } : {}),
+      ...(expiresIn ? { startBefore: expiresIn } : {}),
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/** The one wrapper around every HTTP function: route, body, problem documents (RFC 9457). */
+import { randomUUID } from 'node:crypto';
+import {
+  app,
+  type HttpMethod,
+  type HttpRequest,
+  type HttpResponseInit,
+  type InvocationContext,
+} from '@azure/functions';
+import {
+  BadRequestError,
+  LonghaulError,
+  PayloadTooLargeError,
+  UnsupportedMediaTypeError,
+} from '../errors.ts';
+
+export interface Route {
+  name: string;
+  method: HttpMethod;
+  /** Below the prefix `api`. */
+  path: string;
+  handle(request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit>;
+}
+
+export function registerRoute({ name, method, path, handle }: Route): void {
+  app.http(name, {
+    methods: [method],
+    route: path,
+    authLevel: path.startsWith('health/') ? 'anonymous' : 'function',
+    async handler(request, context) {
+      try {
+        return await handle(request, context);
+      } catch (error) {
+        return problem(error, request, context);
+      }
+    },
+  });
+}
+
+const titles: Record<number, string> = {
+  400: 'Bad request',
+  404: 'Not found',
+  409: 'Conflict',
+  410: 'Gone',
+  413: 'Payload too large',
+  415: 'Unsupported media type',
+  422: 'Unprocessable content',
+};
+
+function problem(
+  error: unknown,
+  request: HttpRequest,
+  context: InvocationContext,
+): HttpResponseInit {
+  const instance = new URL(request.url).pathname;
+  if (error instanceof LonghaulError && error.status < 500) {
+    const { code, status, message, details } = error;
+    const document = { type: `urn:longhaul:problem:${code}`, title: titles[status], status };
+    return json(
+      status,
+      { ...document, detail: message, instance, code, ...details },
+      { 'content-type': 'application/problem+json' },
+    );
+  }
+  // What went wrong inside is for the log; the caller gets a number by which to find it.
+  const reference = randomUUID();
+  context.error(`${request.method} ${instance} failed (${reference}):`, error);
+  return json(
+    500,
+    {
+      type: 'urn:longhaul:problem:internal',
+      title: 'Internal error',
+      status: 500,
+      detail: `Something failed on our side; the log has it under ${reference}. Try again.`,
+      instance,
+      code: 'internal',
+      reference,
+    },
+    { 'content-type': 'application/problem+json' },
+  );
+}
+
+export function json(
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): HttpResponseInit {
+  return {
+    status,
+    body: `${JSON.stringify(body)}\n`,
+    headers: { 'content-type': 'application/json', ...headers },
+  };
+}
+
+/** The JSON body. @throws UnsupportedMediaTypeError, PayloadTooLargeError, BadRequestError */
+export async function readJson(request: HttpRequest, maxBytes: number): Promise<unknown> {
+  const contentType = request.headers.get('content-type');
+  if (!/^application\/(json|[\w.-]+\+json)\s*(;|$)/i.test(contentType ?? ''))
+    throw new UnsupportedMediaTypeError(contentType);
+  const text = (await readAtMost(request, maxBytes)).toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new BadRequestError(`The body is no JSON: ${(cause as Error).message}.`, [], { cause });
+  }
+}
+
+async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffer> {
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
+    await request.body?.cancel();
+    throw new PayloadTooLargeError(maxBytes);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > maxBytes) throw new PayloadTooLargeError(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** `Prefer: wait=N` (RFC 7240, 4.3) in milliseconds, 60 s at most; undefined when not asked for. */
+export function preferredWaitMs(request: HttpRequest): number | undefined {
+  const wait = /(?:^|[,;\s])wait=(\d+)/i.exec(request.headers.get('prefer') ?? '')?.[1];
+  return wait === undefined ? undefined : Math.min(Number(wait), 60) * 1000;
+}

@@ -1,0 +1,6 @@
+/** The job types of this app. A new one is a file beside this and a line here. */
+import type { Catalogue } from '../define-job.ts';
+import { report } from './report.ts';
+import { thumbnail } from './thumbnail.ts';
+
+export const catalogue = [report, thumbnail] as const satisfies Catalogue;

@@ -1,0 +1,63 @@
+/**
+ * Job ids carry the partition of their record, so that one point read finds it.
+ *
+ * An id is 10 characters of partition and 14 of row, in Crockford's base 32. Both begin with time
+ * counted backwards: Table storage sorts by key, so that a plain scan lists the newest job first.
+ * Jobs that one process takes in within ten seconds share a partition, and so a group commit; another
+ * process has another shard, so that no partition grows hot.
+ */
+import { createHash } from 'node:crypto';
+
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+const bucketMs = 10_000;
+const bucketChars = 7;
+const shardChars = 3;
+const withinChars = 3;
+const randomChars = 11;
+const partitionChars = bucketChars + shardChars;
+
+const pattern = new RegExp(
+  `^[${alphabet}]{${partitionChars + withinChars + randomChars}}$`,
+);
+
+function base32(value: number, chars: number): string {
+  let text = '';
+  for (let rest = value; text.length < chars; rest = Math.floor(rest / 32))
+    text = alphabet[rest % 32] + text;
+  return text;
+}
+
+const textOf = (bytes: Uint8Array) => [...bytes].map((byte) => alphabet[byte % 32]).join('');
+
+/** `at`: milliseconds since the epoch; `shard` 3 and `random` 11 bytes or more. */
+function idAt(at: number, shard: Uint8Array, random: Uint8Array): string {
+  const bucket = 32 ** bucketChars - 1 - Math.floor(at / bucketMs);
+  const within = 32 ** withinChars - 1 - (at % bucketMs);
+  return (
+    base32(bucket, bucketChars) +
+    textOf(shard.subarray(0, shardChars)) +
+    base32(within, withinChars) +
+    textOf(random.subarray(0, randomChars))
+  );
+}
+
+/** Makes ids for one process. */
+export function createIdMaker(randomBytes: (size: number) => Uint8Array) {
+  const shard = randomBytes(shardChars);
+  return (at: Date): string => idAt(at.getTime(), shard, randomBytes(randomChars));
+}
+
+/** The same id for the same name and time, whoever makes it: a schedule's occurrence. */
+export function idOf(name: string, at: Date): string {
+  const hash = createHash('sha256').update(`${name}\n${at.toISOString()}`).digest();
+  return idAt(at.getTime(), hash.subarray(0, shardChars), hash.subarray(8));
+}
+
+export const isId = (text: string): boolean => pattern.test(text);
+
+/** Where the record of a job is. Ids that others made (a message may name its own) get a hash. */
+export function placeOf(id: string): { partition: string; row: string } {
+  if (isId(id)) return { partition: id.slice(0, partitionChars), row: id.slice(partitionChars) };
+  const hash = createHash('sha256').update(id).digest();
+  return { partition: `~${textOf(hash.subarray(0, 3))}`, row: hash.toString('hex') };
+}

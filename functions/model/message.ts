@@ -1,0 +1,117 @@
+/**
+ * A job as a Service Bus message, and back. Any program may send one straight to a lane: only the
+ * application property `type` is required.
+ */
+import { randomUUID } from 'node:crypto';
+
+export const blobContentType = 'application/vnd.longhaul.blob+json';
+
+/** A message as the SDK takes it, in the few fields that Longhaul uses. */
+export interface OutgoingMessage {
+  queue: string;
+  messageId: string;
+  sessionId?: string;
+  contentType: string;
+  body: Buffer;
+  correlationId?: string;
+  replyTo?: string;
+  replyToSessionId?: string;
+  subject?: string;
+  /** When it becomes visible, if not at once. */
+  at?: Date;
+  properties: Record<string, string | number>;
+}
+
+/** What a message on a lane says of its job. */
+export interface JobMessage {
+  id: string;
+  type: string;
+  attempt: number;
+  queue: string;
+  key?: string;
+  contentType: string;
+  body: Buffer;
+  createdAt?: string;
+  startBefore?: string;
+  requestedBy?: string;
+  parent?: string;
+  schedule?: string;
+  scheduledFor?: string;
+  replyTo?: string;
+  replyToSessionId?: string;
+  correlationId?: string;
+  traceparent?: string;
+}
+
+/** The same for the same attempt of the same job: the broker drops the second. */
+export const attemptMessageId = (id: string, attempt: number) =>
+  attempt === 1 ? id : `${id}:${attempt}`;
+
+// Carried as application properties under their own names.
+const properties = [
+  'requestedBy',
+  'parent',
+  'schedule',
+  'scheduledFor',
+  'startBefore',
+  'createdAt',
+  'traceparent',
+] as const;
+
+export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
+  const carried = properties.flatMap((name) => (job[name] ? [[name, job[name]] as const] : []));
+  return {
+    queue: job.queue,
+    messageId: attemptMessageId(job.id, job.attempt),
+    ...(job.key !== undefined ? { sessionId: job.key } : {}),
+    contentType: job.contentType,
+    body: job.body,
+    ...(job.correlationId ? { correlationId: job.correlationId } : {}),
+    ...(job.replyTo ? { replyTo: job.replyTo } : {}),
+    ...(job.replyToSessionId ? { replyToSessionId: job.replyToSessionId } : {}),
+    ...(at ? { at } : {}),
+    properties: { type: job.type, attempt: job.attempt, ...Object.fromEntries(carried) },
+  };
+}
+
+/** A message as it was delivered. */
+export interface IncomingMessage {
+  queue: string;
+  messageId?: string | undefined;
+  sessionId?: string | undefined;
+  contentType?: string | undefined;
+  correlationId?: string | undefined;
+  replyTo?: string | undefined;
+  replyToSessionId?: string | undefined;
+  body: Buffer;
+  properties: Record<string, unknown>;
+}
+
+/** Reads a delivered message; `type` is empty when the sender gave none. */
+export function fromMessage(message: IncomingMessage): JobMessage {
+  const text = (name: string) => {
+    const value = message.properties[name];
+    return value === undefined || value === null ? undefined : String(value);
+  };
+  const messageId = message.messageId || randomUUID();
+  const attempt = Number(text('attempt') ?? 1);
+  const suffix = `:${attempt}`;
+  const carried = properties.flatMap((name) => {
+    const value = text(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const { sessionId, correlationId, replyTo, replyToSessionId } = message;
+  return {
+    id: messageId.endsWith(suffix) ? messageId.slice(0, -suffix.length) : messageId,
+    type: text('type') ?? '',
+    attempt: Number.isInteger(attempt) && attempt > 0 ? attempt : 1,
+    queue: message.queue,
+    contentType: message.contentType ?? 'application/json',
+    body: message.body,
+    ...(sessionId !== undefined ? { key: sessionId } : {}),
+    ...(correlationId ? { correlationId } : {}),
+    ...(replyTo ? { replyTo } : {}),
+    ...(replyToSessionId ? { replyToSessionId } : {}),
+    ...Object.fromEntries(carried),
+  };
+}

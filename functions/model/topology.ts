@@ -1,0 +1,23 @@
+/** `topology.json` with types: lanes and their queues. Nothing else names a queue. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { type Duration, durationPattern } from './duration.ts';
+
+const duration = z.string().regex(durationPattern) as unknown as z.ZodType<Duration>;
+
+const schema = z.object({
+  lanes: z.array(
+    z.object({ name: z.string(), plain: z.string(), keyed: z.string(), maxTimeout: duration }),
+  ),
+  completions: z.string(),
+  replies: z.array(z.string()),
+  queues: z.array(z.object({ name: z.string(), requiresSession: z.boolean() })),
+});
+
+export type Topology = z.output<typeof schema>;
+export type Lane = Topology['lanes'][number];
+
+/** Reads the file beside package.json; it is part of what is deployed. */
+export function readTopology(file: URL): Topology {
+  return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+}

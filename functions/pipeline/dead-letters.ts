@@ -1,0 +1,64 @@
+/** Messages that the broker gave up on: their jobs are told as failed. The messages stay where they are. */
+import { fromMessage } from '../model/message.ts';
+import { Lease } from './lease.ts';
+import { decide } from './outcome.ts';
+import type { DeadLetter, Delivery, Notes } from './ports.ts';
+import { settle } from './settle.ts';
+import { newRecord } from './submit.ts';
+import type { Working } from './execute.ts';
+import { hasEnded } from '../model/job-record.ts';
+
+const atOnce = 100;
+
+/** Looks at what is new in a queue's dead letters; a note keeps how far it came. */
+export async function watchDeadLetters(
+  app: Working & { notes: Notes },
+  queue: string,
+): Promise<number> {
+  let after = Number((await app.notes.read('dead-letters', queue)) ?? 0);
+  let buried = 0;
+  for (;;) {
+    const found = await app.queue.peekDeadLetters(queue, after, atOnce);
+    for (const letter of found) {
+      if (await bury(app, letter)) buried++;
+      after = letter.sequence;
+    }
+    if (found.length > 0) await app.notes.write('dead-letters', queue, String(after));
+    if (found.length < atOnce) return buried;
+  }
+}
+
+/** True if the job had not ended: its worker died each time, or nobody took it before it expired. */
+async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
+  const job = fromMessage(message);
+  const createdAt = job.createdAt ?? app.clock.now().toISOString();
+  const stored = (await app.records.read(job.id)) ?? {
+    record: newRecord({ ...job, createdAt }, ''),
+    etag: undefined,
+  };
+  if (hasEnded(stored.record.state)) return false;
+  const lease = new Lease(app.records, stored, app.newOwner());
+  const transition = decide(
+    {
+      kind: 'buried',
+      reason: reason ?? 'DeadLettered',
+      description: description ?? 'The message was dead-lettered without a reason.',
+    },
+    stored.record,
+    job,
+    { attempts: 1, backoff: { initial: '5s' } },
+    app.clock.now(),
+    0,
+    app.topology.completions,
+  );
+  await settle(app, transition, alreadySettled(message), lease);
+  app.log('warn', `job ${job.id} (${job.type}) failed: ${reason}: ${description}`);
+  return true;
+}
+
+const alreadySettled = (message: Delivery['message']): Delivery => ({
+  message,
+  complete: async () => undefined,
+  abandon: async () => undefined,
+  deadLetter: async () => undefined,
+});

@@ -1,0 +1,33 @@
+/** `Idempotency-Key`: the same key and body give the same job, by draft-ietf-httpapi-idempotency-key-header. */
+import { createHash } from 'node:crypto';
+import type { JobRequest } from '../define-job.ts';
+import { IdempotencyKeyReusedError } from '../errors.ts';
+import type { JobRecord } from '../model/job-record.ts';
+import type { Notes } from './ports.ts';
+import { check, type Submitting, submit } from './submit.ts';
+
+const hash = (text: string) => createHash('sha256').update(text).digest('hex');
+
+/**
+ * Claims the key for a new id, or takes the id that was claimed before. Submitting under a claimed id
+ * again is harmless (the broker and the record know it), so a crash after the claim is mended by the
+ * caller's retry. @throws IdempotencyKeyReusedError
+ */
+export async function submitOnce(
+  app: Submitting & { notes: Notes },
+  request: JobRequest,
+  key: string,
+): Promise<{ record: JobRecord; replayed: boolean }> {
+  // A request that is refused must not use up its key.
+  await check(app, request);
+  const id = app.newId(app.clock.now());
+  const claim = JSON.stringify({ id, request: hash(JSON.stringify(request)) });
+  const claimed = JSON.parse(await app.notes.claim('idempotency-key', hash(key), claim)) as {
+    id: string;
+    request: string;
+  };
+  if (claimed.request !== hash(JSON.stringify(request))) throw new IdempotencyKeyReusedError();
+  const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
+  if (existing) return { record: existing.record, replayed: true };
+  return { record: await submit(app, request, { id: claimed.id }), replayed: false };
+}

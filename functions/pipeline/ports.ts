@@ -1,0 +1,79 @@
+/** What the rules need from outside, in few methods; `azure/` keeps them on the real services. */
+import type { JobRecord, State } from '../model/job-record.ts';
+import type { IncomingMessage, OutgoingMessage } from '../model/message.ts';
+
+/** Time and timers; tests pass one that they advance. */
+export interface Clock {
+  now(): Date;
+  /** Calls `run` after `ms`; answers what cancels it. */
+  after(ms: number, run: () => void): () => void;
+}
+
+/** A record as it was read: `etag` is undefined while it is not stored yet. */
+export interface Stored {
+  record: JobRecord;
+  etag: string | undefined;
+}
+
+export interface RecordFilter {
+  type?: string | undefined;
+  state?: State | undefined;
+  key?: string | undefined;
+  parent?: string | undefined;
+  schedule?: string | undefined;
+}
+
+export interface Records {
+  read(id: string): Promise<Stored | undefined>;
+  /**
+   * Inserts the record, or replaces it if it is still the one that was read.
+   * @throws ConflictError when another writer was first.
+   */
+  write(record: JobRecord, etag: string | undefined): Promise<Stored>;
+  /** Newest first. */
+  list(
+    filter: RecordFilter,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<{ records: JobRecord[]; cursor: string | undefined }>;
+}
+
+/** Small values under a name: claims of idempotency keys, how far a schedule or a watch has come. */
+export interface Notes {
+  read(kind: string, name: string): Promise<string | undefined>;
+  write(kind: string, name: string, value: string): Promise<void>;
+  /** Writes it if there is none; answers the one that is there. */
+  claim(kind: string, name: string, value: string): Promise<string>;
+}
+
+export interface Queue {
+  /** Resolves when the broker has it. @throws QueueNotFoundError */
+  send(message: OutgoingMessage): Promise<void>;
+  /** Dead letters after this sequence number, oldest first, without locking them. */
+  peekDeadLetters(queue: string, after: number, limit: number): Promise<DeadLetter[]>;
+}
+
+export interface DeadLetter {
+  sequence: number;
+  message: IncomingMessage;
+  reason: string | undefined;
+  description: string | undefined;
+}
+
+/** One hand-over by the broker; exactly one of the three ends it. */
+export interface Delivery {
+  readonly message: IncomingMessage;
+  complete(): Promise<void>;
+  abandon(): Promise<void>;
+  deadLetter(reason: string, description: string): Promise<void>;
+}
+
+export interface Blobs {
+  write(name: string, content: Uint8Array, contentType: string): Promise<void>;
+  /** Undefined when there is none. */
+  read(name: string): Promise<{ content: Buffer; contentType: string } | undefined>;
+  /** A blob that people put into the inbox container. @throws NonRetryableError when there is none */
+  readInbox(name: string): Promise<Buffer>;
+}
+
+export type Log = (level: 'info' | 'warn' | 'error', message: string) => void;

@@ -1,0 +1,147 @@
+/**
+ * A request becomes a job: checked, named, sent, recorded, in this order.
+ *
+ * The message goes first, because it is the truth: a worker that finds no record makes it from the
+ * message. Killed between the two writes, the job runs all the same; before them, nobody was told
+ * that it was accepted. There is never a record of a job that no message will run.
+ */
+import type { Asker, JobRequest, RequestOptions } from '../define-job.ts';
+import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
+import { toMs } from '../model/duration.ts';
+import type { JobRecord } from '../model/job-record.ts';
+import { type JobMessage, toMessage } from '../model/message.ts';
+import type { Topology } from '../model/topology.ts';
+import type { JobTypes, KnownType } from './catalogue.ts';
+import { toBody } from './claim-check.ts';
+import type { Blobs, Clock, Queue, Records } from './ports.ts';
+import { validate } from './validate.ts';
+
+export interface Submitting {
+  types: JobTypes;
+  topology: Topology;
+  records: Records;
+  queue: Queue;
+  blobs: Blobs;
+  clock: Clock;
+  newId(at: Date): string;
+}
+
+/** What only the system says of a request: an occurrence's id, who stands behind it. */
+export interface Origin extends Asker {
+  id?: string;
+  scheduledFor?: Date;
+}
+
+/** @throws UnknownJobTypeError, InvalidInputError, BadRequestError */
+export async function check(app: Submitting, request: JobRequest, origin: Origin = {}) {
+  const known = app.types.find(request.type);
+  if (!known) throw new UnknownJobTypeError(request.type, app.types.names);
+  const input = await validate(known.definition.input, request.input, 'The input');
+  const { options = {} } = request;
+  const now = app.clock.now();
+  checkReplyTo(app.topology, options);
+  const key = keyOf(known, input, { ...options, ...origin });
+  return { known, options, now, key, runAt: dueTime(options, now) };
+}
+
+/**
+ * Accepts a request: when this resolves, the job will run.
+ * @throws what `check` throws: then nothing has changed.
+ */
+export async function submit(
+  app: Submitting,
+  request: JobRequest,
+  origin: Origin = {},
+): Promise<JobRecord> {
+  const { known, options, now, key, runAt } = await check(app, request, origin);
+  const id = origin.id ?? app.newId(now);
+  const message: JobMessage = {
+    id,
+    // Under its present name, whichever it was asked for by.
+    type: known.definition.type,
+    attempt: 1,
+    queue: key === undefined ? known.policy.lane.plain : known.policy.lane.keyed,
+    ...(key === undefined ? {} : { key }),
+    ...(await toBody(app.blobs, id, request.input)),
+    createdAt: now.toISOString(),
+    ...startBefore(known, options, runAt ?? now),
+    ...replying(options),
+    ...asking({ ...options, ...origin }),
+    ...(origin.scheduledFor ? { scheduledFor: origin.scheduledFor.toISOString() } : {}),
+  };
+  await app.queue.send(toMessage(message, runAt));
+  const record = newRecord(message, known.policy.lane.name, runAt);
+  await recordOnce(app.records, record);
+  return record;
+}
+
+/** A worker that was faster has written it already, and knows more. */
+async function recordOnce(records: Records, record: JobRecord): Promise<void> {
+  try {
+    await records.write(record, undefined);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+  }
+}
+
+/** The record of a job that has not started, from its message alone. */
+export function newRecord(message: JobMessage, lane: string, runAt?: Date): JobRecord {
+  const { id, type, queue, key, attempt, createdAt, body: _b, contentType: _c, ...rest } = message;
+  const { traceparent: _t, ...carried } = rest;
+  return {
+    id,
+    type,
+    state: runAt ? 'scheduled' : 'queued',
+    lane,
+    queue,
+    ...(key === undefined ? {} : { key }),
+    createdAt: createdAt ?? new Date(0).toISOString(),
+    attempt,
+    ...(runAt ? { runAt: runAt.toISOString() } : {}),
+    ...carried,
+  };
+}
+
+function dueTime({ delay, runAt }: RequestOptions, now: Date): Date | undefined {
+  if (delay !== undefined && runAt !== undefined)
+    throw new BadRequestError('Give delay or runAt, not both.', [
+      { pointer: '/delay', message: 'stands beside runAt' },
+    ]);
+  const at = delay === undefined ? runAt : new Date(now.getTime() + toMs(delay));
+  return at && at > now ? at : undefined;
+}
+
+function startBefore(known: KnownType, options: RequestOptions, from: Date) {
+  const limit = options.startBefore ?? known.definition.startBefore;
+  if (limit === undefined) return {};
+  return { startBefore: new Date(from.getTime() + toMs(limit)).toISOString() };
+}
+
+function checkReplyTo({ replies }: Topology, { replyTo }: RequestOptions): void {
+  if (replyTo === undefined || replies.includes(replyTo)) return;
+  throw new BadRequestError(`There is no reply queue '${replyTo}'.`, [
+    { pointer: '/replyTo', message: `is none of ${replies.join(', ')}` },
+  ]);
+}
+
+function keyOf({ definition }: KnownType, input: unknown, asker: Asker): string | undefined {
+  const key = definition.key?.(input as never, asker);
+  if (key === undefined) return undefined;
+  // Service Bus quotas: a session id has 128 characters at most.
+  if (key.length > 0 && key.length <= 128) return key;
+  throw new BadRequestError(
+    `The key of this job has ${key.length} characters: Service Bus takes 1 to 128.`,
+  );
+}
+
+const replying = ({ replyTo, replyToSessionId, correlationId }: RequestOptions) => ({
+  ...(replyTo ? { replyTo } : {}),
+  ...(replyToSessionId ? { replyToSessionId } : {}),
+  ...(correlationId ? { correlationId } : {}),
+});
+
+const asking = ({ requestedBy, parent, schedule }: Asker) => ({
+  ...(requestedBy ? { requestedBy } : {}),
+  ...(parent ? { parent } : {}),
+  ...(schedule ? { schedule } : {}),
+});

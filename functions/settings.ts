@@ -1,0 +1,56 @@
+/** Every setting, read once and checked; nothing else reads the environment. */
+import { z } from 'zod';
+import { SettingsError } from './errors.ts';
+
+const list = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .pipe(z.array(z.string().min(1)));
+
+const wholeNumber = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
+
+const schema = z
+  .object({
+    /** A connection string, on one machine only … */
+    ServiceBus: z.string().optional(),
+    /** … or the namespace, reached by managed identity. */
+    ServiceBus__fullyQualifiedNamespace: z.string().optional(),
+    AzureWebJobsStorage: z.string().optional(),
+    AzureWebJobsStorage__blobServiceUri: z.url().optional(),
+    AzureWebJobsStorage__tableServiceUri: z.url().optional(),
+    AzureWebJobsStorage__accountName: z.string().optional(),
+    /** The lanes whose workers run in this app. */
+    LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
+    /** The largest request body, in bytes. */
+    MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
+    /** How long a running handler has at shutdown before its job is handed back, in milliseconds. */
+    SHUTDOWN_GRACE_MS: wholeNumber(20_000),
+  })
+  .refine((s) => s.ServiceBus ?? s.ServiceBus__fullyQualifiedNamespace, {
+    path: ['ServiceBus'],
+    error: 'is missing: set ServiceBus or ServiceBus__fullyQualifiedNamespace',
+  })
+  .refine(
+    (s) =>
+      s.AzureWebJobsStorage ??
+      s.AzureWebJobsStorage__accountName ??
+      (s.AzureWebJobsStorage__blobServiceUri && s.AzureWebJobsStorage__tableServiceUri),
+    {
+      path: ['AzureWebJobsStorage'],
+      error:
+        'is missing: set AzureWebJobsStorage, or AzureWebJobsStorage__accountName, or AzureWebJobsStorage__blobServiceUri and __tableServiceUri',
+    },
+  );
+
+export type Settings = z.output<typeof schema>;
+
+/** @throws SettingsError that names each setting and what is wrong with it. */
+export function readSettings(environment: Record<string, string | undefined> = process.env): Settings {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`);
+  throw new SettingsError(`The app cannot start:\n  ${problems.join('\n  ')}`);
+}

@@ -1,0 +1,25 @@
+import { app } from '@azure/functions';
+import { watchDeadLetters } from '../pipeline/dead-letters.ts';
+import type { Working } from '../pipeline/execute.ts';
+import type { Notes } from '../pipeline/ports.ts';
+import { runDueSchedules } from '../pipeline/schedule.ts';
+
+/** Recurring jobs, and the look at what the broker gave up on. One instance runs each. */
+export function registerTimers(worker: Working & { notes: Notes }, lanes: readonly string[]): void {
+  app.timer('run-schedules', {
+    // Every `tickMs` of schedule.ts.
+    schedule: '*/15 * * * * *',
+    handler: async () => {
+      const submitted = await runDueSchedules(worker);
+      if (submitted > 0) worker.log('info', `schedules: ${submitted} due`);
+    },
+  });
+  app.timer('watch-dead-letters', {
+    schedule: '*/10 * * * * *',
+    handler: async () => {
+      const served = worker.topology.lanes.filter(({ name }) => lanes.includes(name));
+      for (const { plain, keyed } of served)
+        for (const queue of [plain, keyed]) await watchDeadLetters(worker, queue);
+    },
+  });
+}

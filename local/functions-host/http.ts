@@ -1,0 +1,183 @@
+/**
+ * HTTP triggers with streaming, as `enableHttpStream` has it: the request is forwarded to the
+ * programming model's own server with the invocation's id, while the invocation carries the rest.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  Agent,
+  createServer,
+  type IncomingMessage,
+  request as forwardRequest,
+  type ServerResponse,
+} from 'node:http';
+import { Server as NetServer } from 'node:net';
+import type { ProgrammingModel, RegisteredFunction } from './core-module.ts';
+import { triggerOf } from './invoke.ts';
+import type { Listener, ListenerContext } from './listener.ts';
+import { compileRoute, type Route } from './route.ts';
+
+export interface HttpAddress {
+  host: string;
+  port: number;
+}
+
+interface Endpoint {
+  route: Route;
+  target: RegisteredFunction;
+  binding: string;
+}
+
+/** Where the programming model listens; it would choose all interfaces, a laptop should not. */
+export async function startStreamServer(model: ProgrammingModel): Promise<URL> {
+  const listen = NetServer.prototype.listen;
+  NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]) {
+    const callback = args.find((arg) => typeof arg === 'function') as (() => void) | undefined;
+    return Reflect.apply(listen, this, [0, '127.0.0.1', callback]) as NetServer;
+  } as typeof listen;
+  try {
+    const { HttpUri } = await model.getCapabilities({});
+    if (typeof HttpUri !== 'string')
+      throw new Error("This host streams HTTP: call app.setup({ enableHttpStream: true }).");
+    const uri = new URL(HttpUri);
+    uri.hostname = '127.0.0.1';
+    return uri;
+  } finally {
+    NetServer.prototype.listen = listen;
+  }
+}
+
+function endpointsOf(functions: readonly RegisteredFunction[], prefix: string): Endpoint[] {
+  return functions
+    .map((target) => {
+      const { name, binding } = triggerOf(target);
+      const template = `${prefix}/${String(binding['route'] ?? target.metadata.name)}`;
+      const methods = (binding['methods'] as string[] | undefined) ?? ['GET', 'POST'];
+      const upper = methods.map((method) => method.toUpperCase());
+      return { route: compileRoute(template, upper), target, binding: name };
+    })
+    .sort((a, b) => (a.route.weight < b.route.weight ? -1 : 1));
+}
+
+export async function listenHttp(
+  functions: readonly RegisteredFunction[],
+  context: ListenerContext,
+  model: ProgrammingModel,
+  { host, port }: HttpAddress,
+): Promise<Listener & HttpAddress> {
+  const streams = await startStreamServer(model);
+  const endpoints = endpointsOf(functions, context.hostJson.extensions.http.routePrefix);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1024 });
+  const running = new Set<Promise<unknown>>();
+  const server = createServer((request, response) => {
+    const found = find(endpoints, request);
+    if (!found) {
+      response.writeHead(404, { 'content-type': 'text/plain' });
+      response.end(`No function answers ${request.method} ${request.url}\n`);
+      return;
+    }
+    const call = answer(found, request, response, { context, streams, agent });
+    running.add(call);
+    void call.finally(() => running.delete(call));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  return {
+    host,
+    port: typeof address === 'object' && address ? address.port : port,
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      await Promise.race([Promise.allSettled(running), new Promise((r) => setTimeout(r, 5000))]);
+      server.closeAllConnections();
+      agent.destroy();
+      await closed;
+    },
+  };
+}
+
+function find(endpoints: readonly Endpoint[], { url = '/', method = 'GET' }: IncomingMessage) {
+  const path = url.split('?')[0] ?? '/';
+  for (const endpoint of endpoints) {
+    if (!endpoint.route.methods.includes(method)) continue;
+    const params = endpoint.route.match(path);
+    if (params) return { ...endpoint, params };
+  }
+  return undefined;
+}
+
+interface Way {
+  context: ListenerContext;
+  streams: URL;
+  agent: Agent;
+}
+
+async function answer(
+  { target, binding, params }: Endpoint & { params: Record<string, string> },
+  request: IncomingMessage,
+  response: ServerResponse,
+  { context, streams, agent }: Way,
+): Promise<void> {
+  const invocationId = randomUUID();
+  const forwarded = forward(request, response, invocationId, streams, agent);
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
+  );
+  try {
+    await context.invoke(
+      target,
+      {
+        inputData: [{ name: binding }],
+        triggerMetadata: {
+          Headers: { json: JSON.stringify(headers) },
+          ...Object.fromEntries(Object.entries(params).map(([k, v]) => [k, { string: v }])),
+        },
+      },
+      invocationId,
+    );
+  } catch (error) {
+    context.log('error', `${target.metadata.name}: ${describe(error)}`);
+    forwarded.destroy();
+    if (response.headersSent) response.destroy();
+    else response.writeHead(500).end();
+  }
+}
+
+// Hop-by-hop headers end at this host (RFC 9110, 7.6.1).
+const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'te', 'trailer', 'upgrade'];
+
+function forward(
+  request: IncomingMessage,
+  response: ServerResponse,
+  invocationId: string,
+  streams: URL,
+  agent: Agent,
+) {
+  const headers: Record<string, string | string[] | undefined> = { ...request.headers };
+  for (const name of hopByHop) delete headers[name];
+  headers['x-ms-invocation-id'] = invocationId;
+  headers['x-forwarded-host'] = request.headers.host ?? 'localhost';
+  headers['x-forwarded-proto'] = 'http';
+  const options = { agent, method: request.method, path: request.url, headers };
+  const forwarded = forwardRequest(streams, options, (answered) => {
+    const { 'x-ms-invocation-id': _, ...rest } = answered.headers;
+    for (const name of hopByHop) delete rest[name];
+    response.writeHead(answered.statusCode ?? 500, rest);
+    answered.pipe(response);
+  });
+  forwarded.on('error', () => {
+    if (!response.headersSent) response.writeHead(502);
+    response.end();
+  });
+  // The caller hung up: so does the forwarded request, and a stream to it ends.
+  response.on('close', () => {
+    if (!response.writableFinished) forwarded.destroy();
+  });
+  request.pipe(forwarded);
+  return forwarded;
+}
+
+export const describe = (error: unknown) =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,0 +1,22 @@
+import type { Invoke } from './invoke.ts';
+import type { RegisteredFunction } from './core-module.ts';
+import type { AppSettings, HostJson } from './app-settings.ts';
+import type { Log } from './log.ts';
+
+/** What a kind of trigger needs of the host. */
+export interface ListenerContext {
+  settings: AppSettings;
+  hostJson: HostJson;
+  invoke: Invoke;
+  log: Log;
+}
+
+/** Something that calls functions until it is stopped; `stop` takes in nothing new and waits for what runs. */
+export interface Listener {
+  stop(): Promise<void>;
+}
+
+export type Listen = (
+  functions: readonly RegisteredFunction[],
+  context: ListenerContext,
+) => Promise<Listener>;

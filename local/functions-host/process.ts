@@ -1,0 +1,33 @@
+/** The Functions host as a process of the stack. */
+import { parseArgs } from 'node:util';
+import { endWithParent, reportReady } from '../child.ts';
+import { readLocalSettings } from './app-settings.ts';
+import { startHost } from './host.ts';
+
+const { values } = parseArgs({
+  options: {
+    root: { type: 'string', default: process.cwd() },
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '7071' },
+    main: { type: 'string' },
+  },
+});
+
+endWithParent();
+// What `process.env` holds is what a function app reads its settings from.
+Object.assign(process.env, readLocalSettings(values.root, process.env));
+try {
+  const host = await startHost({
+    root: values.root,
+    host: values.host,
+    port: Number(values.port),
+    settings: process.env,
+    ...(values.main ? { main: values.main } : {}),
+  });
+  process.on('SIGTERM', () => void host.stop().then(() => process.exit(0)));
+  reportReady({ port: host.port, functions: host.functions });
+} catch (error) {
+  process.send?.({ failed: error instanceof Error ? error.message : String(error) }, () =>
+    process.exit(1),
+  );
+}

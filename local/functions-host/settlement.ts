@@ -1,0 +1,185 @@
+/**
+ * The settlement service of the Service Bus extension: the Node package calls it by gRPC to settle
+ * what a function was given. Errors as in the host: FAILED_PRECONDITION for an unknown lock.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type {
+  ServiceBusReceivedMessage,
+  ServiceBusReceiver,
+  ServiceBusSessionReceiver,
+} from '@azure/service-bus';
+import grpc from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+import rhea from 'rhea';
+
+interface Held {
+  receiver: ServiceBusReceiver;
+  message: ServiceBusReceivedMessage;
+}
+
+interface LockRequest {
+  locktoken: string;
+  propertiesToModify?: Buffer;
+  deadletterReason?: { value: string } | null;
+  deadletterErrorDescription?: { value: string } | null;
+}
+
+interface SessionRequest {
+  sessionId: string;
+  sessionState?: Buffer;
+}
+
+/** Which receiver holds which message, for as long as its function runs. */
+export class Settlement {
+  readonly #held = new Map<string, Held>();
+  readonly #sessions = new Map<string, ServiceBusSessionReceiver>();
+  readonly #released = new Set<string>();
+
+  hold(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage): string {
+    const token = message.lockToken ?? '';
+    this.#held.set(token, { receiver, message });
+    return token;
+  }
+
+  /** Forgets a message; true if the function settled it. */
+  letGo(token: string): boolean {
+    return !this.#held.delete(token);
+  }
+
+  holdSession(receiver: ServiceBusSessionReceiver): void {
+    this.#sessions.set(receiver.sessionId, receiver);
+    this.#released.delete(receiver.sessionId);
+  }
+
+  letGoSession(id: string): void {
+    this.#sessions.delete(id);
+    this.#released.delete(id);
+  }
+
+  wasReleased(id: string): boolean {
+    return this.#released.has(id);
+  }
+
+  async settle(
+    token: string,
+    act: (held: Held) => Promise<unknown>,
+    { ends }: { ends: boolean },
+  ): Promise<void> {
+    const held = this.#held.get(token);
+    if (!held) throw new PreconditionError(`LockToken ${token} not found in the settlement cache.`);
+    await act(held);
+    if (ends) this.#held.delete(token);
+  }
+
+  session(id: string): ServiceBusSessionReceiver {
+    const session = this.#sessions.get(id);
+    if (!session) throw new PreconditionError(`SessionId ${id} not found in the session cache.`);
+    return session;
+  }
+
+  release(id: string): void {
+    this.session(id);
+    this.#released.add(id);
+  }
+}
+
+class PreconditionError extends Error {}
+
+// biome-ignore lint/suspicious/noExplicitAny: gRPC's untyped services take no narrower handler
+type Unary = grpc.handleUnaryCall<any, any>;
+
+function unary<T>(run: (request: T) => Promise<unknown>): Unary {
+  return (call, done) => {
+    run(call.request as T).then(
+      (answer) => done(null, answer ?? {}),
+      (error: Error) =>
+        done({
+          code:
+            error instanceof PreconditionError
+              ? grpc.status.FAILED_PRECONDITION
+              : grpc.status.UNKNOWN,
+          details: error.message,
+        }),
+    );
+  };
+}
+
+function propertiesOf({ propertiesToModify }: LockRequest): Record<string, string> {
+  if (!propertiesToModify?.length) return {};
+  const reader = new (
+    rhea.types as unknown as { Reader: new (buffer: Buffer) => { read(): unknown } }
+  ).Reader(Buffer.from(propertiesToModify));
+  return rhea.types.unwrap(reader.read()) as Record<string, string>;
+}
+
+function service(settlement: Settlement): grpc.UntypedServiceImplementation {
+  const settle = (act: (held: Held, request: LockRequest) => Promise<unknown>, ends = true) =>
+    unary<LockRequest>((request) =>
+      settlement.settle(request.locktoken, (held) => act(held, request), { ends }),
+    );
+  return {
+    Complete: settle(({ receiver, message }) => receiver.completeMessage(message)),
+    Abandon: settle(({ receiver, message }, request) =>
+      receiver.abandonMessage(message, propertiesOf(request)),
+    ),
+    Defer: settle(({ receiver, message }, request) =>
+      receiver.deferMessage(message, propertiesOf(request)),
+    ),
+    Deadletter: settle(({ receiver, message }, request) =>
+      receiver.deadLetterMessage(message, {
+        ...propertiesOf(request),
+        deadLetterReason: request.deadletterReason?.value ?? '',
+        deadLetterErrorDescription: request.deadletterErrorDescription?.value ?? '',
+      }),
+    ),
+    RenewMessageLock: settle(
+      ({ receiver, message }) => receiver.renewMessageLock(message),
+      false,
+    ),
+    GetSessionState: unary<SessionRequest>(async ({ sessionId }) => ({
+      sessionState: (await settlement.session(sessionId).getSessionState()) ?? Buffer.alloc(0),
+    })),
+    SetSessionState: unary<SessionRequest>(({ sessionId, sessionState }) =>
+      settlement
+        .session(sessionId)
+        .setSessionState(sessionState?.length ? Buffer.from(sessionState) : null),
+    ),
+    ReleaseSession: unary<SessionRequest>(async ({ sessionId }) => settlement.release(sessionId)),
+    RenewSessionLock: unary<SessionRequest>(async ({ sessionId }) => {
+      const until = await settlement.session(sessionId).renewSessionLock();
+      return { lockedUntil: { seconds: Math.floor(until.getTime() / 1000), nanos: 0 } };
+    }),
+  };
+}
+
+const maxMessageBytes = 2_147_483_647;
+
+/** Serves `settlement` and tells the Node extension where, by the arguments of this process. */
+export async function serveSettlement(settlement: Settlement, root: string) {
+  const extension = createRequire(join(root, 'package.json')).resolve(
+    '@azure/functions-extensions-servicebus',
+  );
+  const definition = protoLoader.loadSync(join(dirname(extension), 'proto', 'settlement.proto'), {
+    keepCase: false,
+    longs: String,
+    defaults: true,
+    oneofs: true,
+  });
+  const loaded = grpc.loadPackageDefinition(definition) as unknown as {
+    Settlement: grpc.ServiceClientConstructor;
+  };
+  const server = new grpc.Server({
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+  });
+  server.addService(loaded.Settlement.service, service(settlement));
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  const args = { host: '127.0.0.1', port, 'functions-grpc-max-message-length': maxMessageBytes };
+  for (const [name, value] of Object.entries(args)) process.argv.push(`--${name}`, String(value));
+  return { stop: () => server.forceShutdown() };
+}

@@ -1,0 +1,59 @@
+/** `npm start`: the stack, one line for each part, until Ctrl-C. */
+import { fileURLToPath } from 'node:url';
+import { PortInUseError, portSettings, type Stack, startStack } from './stack.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { env } = process;
+
+const port = (setting: string, fallback: number): number => {
+  const value = Number(env[setting] ?? fallback);
+  if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
+  throw new Error(`${setting}=${env[setting]} is no port: give a number from 1 to 65535.`);
+};
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+async function start(): Promise<Stack> {
+  return startStack({
+    root,
+    data: env['LONGHAUL_DATA'] ?? `${root}.longhaul`,
+    host: env['HOST'] ?? '127.0.0.1',
+    ports: {
+      http: port(portSettings.http, 7071),
+      serviceBus: port(portSettings.serviceBus, 5672),
+      blob: port(portSettings.blob, 10_000),
+      queue: port(portSettings.queue, 10_001),
+      table: port(portSettings.table, 10_002),
+    },
+  });
+}
+
+try {
+  const began = Date.now();
+  const stack = await start();
+  say(`API          ${stack.url}/api/jobs`);
+  say(`Service Bus  ${stack.serviceBus}`);
+  say(`Storage      ${stack.storage.replace(/AccountKey=[^;]+/, 'AccountKey=…')}`);
+  say(`Functions    ${stack.functions.length}: ${stack.functions.join(', ')}`);
+  say(`Ready in ${((Date.now() - began) / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
+  let stopping = false;
+  const stop = async (code: number) => {
+    if (stopping) return;
+    stopping = true;
+    say('\nStopping: running jobs get their grace period …');
+    await stack.stop();
+    say('Stopped.');
+    process.exit(code);
+  };
+  process.on('SIGINT', () => void stop(0));
+  process.on('SIGTERM', () => void stop(0));
+  void stack.ended.then((part) => {
+    if (!stopping) say(`${part} ended unexpectedly.`);
+    return stop(1);
+  });
+} catch (error) {
+  process.stderr.write(
+    `${error instanceof PortInUseError ? error.message : ((error as Error).stack ?? error)}\n`,
+  );
+  process.exit(1);
+}
