@@ -18,8 +18,8 @@ export interface SdkBinding {
     deadletter(
       message: ServiceBusReceivedMessage,
       properties: Uint8Array | undefined,
-      reason: string,
-      description: string,
+      reason: { value: string },
+      description: { value: string },
     ): Promise<void>;
   };
 }
@@ -29,8 +29,10 @@ export function toDelivery(queue: string, { messages: message, actions }: SdkBin
     message: toIncoming(queue, message),
     complete: () => actions.complete(message),
     abandon: () => actions.abandon(message),
+    // Version 0.2.0 hands both on as they are, and its protocol takes StringValue messages only: a
+    // plain string, which its typings ask for, fails with "object expected".
     deadLetter: (reason, description) =>
-      actions.deadletter(message, undefined, reason, description),
+      actions.deadletter(message, undefined, { value: reason }, { value: description }),
   };
 }
 

@@ -14,7 +14,7 @@ const text = z.string().min(1).max(256);
 
 const schema = z.strictObject({
   type: z.string('is missing: name the job type').min(1),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   delay: duration.optional(),
   runAt: z.iso
     .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })

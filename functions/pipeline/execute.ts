@@ -58,7 +58,7 @@ export async function execute(worker: Working, delivery: Delivery): Promise<void
   const happened = await attempt(worker, lease, message, known);
   const transition = decide(
     happened,
-    handlerRan(happened) ? { startedAt, ...lease.record } : lease.record,
+    handlerRan(happened) ? { ...lease.record, startedAt: lease.record.startedAt ?? startedAt } : lease.record,
     message,
     known?.policy ?? { attempts: 1, backoff: { initial: '5s' } },
     worker.clock.now(),

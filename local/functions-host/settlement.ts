@@ -180,6 +180,7 @@ export async function serveSettlement(settlement: Settlement, root: string) {
     );
   });
   const args = { host: '127.0.0.1', port, 'functions-grpc-max-message-length': maxMessageBytes };
-  for (const [name, value] of Object.entries(args)) process.argv.push(`--${name}`, String(value));
+  const named = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  process.argv = [...process.argv.slice(0, 2), ...named];
   return { stop: () => server.forceShutdown() };
 }

@@ -1,0 +1,132 @@
+/** The app under test: the real one with job types that misbehave on request. */
+import { appendFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { registerApp } from '../../functions/app.ts';
+import { defineJob } from '../../functions/define-job.ts';
+import { NonRetryableError } from '../../functions/errors.ts';
+import { catalogue } from '../../functions/jobs/catalogue.ts';
+
+const quick = { initial: '200ms', factor: 3, jitter: false } as const;
+
+const echo = defineJob({
+  type: 'test.echo',
+  formerly: ['test.parrot'],
+  input: z.strictObject({ value: z.unknown() }),
+  async run({ value }) {
+    return { value } as { value: string };
+  },
+});
+
+/** Writes each start to `log`, so that a test can count. */
+const noted = defineJob({
+  type: 'test.noted',
+  input: z.object({ log: z.string(), name: z.string(), ms: z.number().default(0) }),
+  async run({ log, name, ms }, job) {
+    await appendFile(log, `${JSON.stringify({ name, attempt: job.attempt, at: Date.now() })}\n`);
+    await pause(ms, undefined, { signal: job.signal });
+    return { name };
+  },
+});
+
+const keyed = defineJob({
+  type: 'test.keyed',
+  input: z.object({ log: z.string(), key: z.string(), n: z.number(), ms: z.number() }),
+  key: ({ key }) => key,
+  async run({ log, key, n, ms }) {
+    await appendFile(log, `${JSON.stringify({ key, n, what: 'begin', at: Date.now() })}\n`);
+    await pause(ms);
+    await appendFile(log, `${JSON.stringify({ key, n, what: 'end', at: Date.now() })}\n`);
+    return { n };
+  },
+});
+
+const failing = defineJob({
+  type: 'test.failing',
+  input: z.object({ log: z.string(), final: z.boolean().default(false) }),
+  attempts: 3,
+  backoff: quick,
+  async run({ log, final }, job): Promise<{ never: true }> {
+    await appendFile(log, `${JSON.stringify({ attempt: job.attempt, at: Date.now() })}\n`);
+    if (final) throw new NonRetryableError('No use in trying again');
+    throw new Error(`Attempt ${job.attempt} fails`, { cause: new TypeError('the cause') });
+  },
+});
+
+const slow = defineJob({
+  type: 'test.slow',
+  input: z.object({ ms: z.number(), heeds: z.boolean().default(true) }),
+  timeout: '4s',
+  attempts: 2,
+  backoff: quick,
+  async run({ ms, heeds }, job) {
+    await pause(ms, undefined, heeds ? { signal: job.signal } : {});
+    return { waited: ms };
+  },
+});
+
+/** Counts to `steps`, a checkpoint each; `log` tells every step that was really done. */
+const counting = defineJob({
+  type: 'test.counting',
+  input: z.object({ log: z.string(), steps: z.number(), ms: z.number() }),
+  attempts: 3,
+  async run({ log, steps, ms }, job) {
+    const first = await job.step('first', async () => {
+      await appendFile(log, `${JSON.stringify({ id: job.id, step: 'first' })}\n`);
+      return { chosen: job.id };
+    });
+    const total = await job.checkpoint('count', { at: 0 }, async ({ at }, save) => {
+      for (let n = at; n < steps; n++) {
+        await pause(ms, undefined, { signal: job.signal });
+        await appendFile(log, `${JSON.stringify({ id: job.id, step: n })}\n`);
+        await save({ at: n + 1 });
+        await job.progress({ done: n + 1, of: steps });
+      }
+      return steps;
+    });
+    return { total, chosen: first.chosen };
+  },
+});
+
+const large = defineJob({
+  type: 'test.large',
+  input: z.object({ text: z.string(), repeat: z.number() }),
+  async run({ text, repeat }) {
+    return { length: text.length, text: 'x'.repeat(repeat) };
+  },
+});
+
+/** Kills its worker process: the broker alone knows how often. */
+const deadly = defineJob({
+  type: 'test.deadly',
+  input: z.object({}),
+  async run(): Promise<{ never: true }> {
+    process.kill(process.pid, 'SIGKILL');
+    return { never: true };
+  },
+});
+
+const recurring = defineJob({
+  type: 'test.recurring',
+  input: z.object({ of: z.string() }),
+  schedules: [
+    { id: 'every-five-seconds', cron: '*/5 * * * * *', input: { of: 'five' } },
+    { id: 'in-amsterdam', cron: '0 9 * * *', timeZone: 'Europe/Amsterdam', input: { of: 'nine' } },
+  ],
+  async run({ of }, job) {
+    return { of, scheduledFor: job.scheduledFor?.toISOString() ?? '' };
+  },
+});
+
+registerApp([
+  ...catalogue,
+  echo,
+  noted,
+  keyed,
+  failing,
+  slow,
+  counting,
+  large,
+  deadly,
+  recurring,
+]);
