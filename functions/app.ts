@@ -1,5 +1,6 @@
 /** Composition: settings, clients, stores, pipeline, triggers. `index.ts` gives it the catalogue. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { app } from '@azure/functions';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Clients, createClients } from './azure/clients.ts';
@@ -43,6 +44,8 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
   // Each use awaits it and fails for itself; without a use there is nobody to tell yet.
   ready.catch((error) => log('error', `Storage is out of reach: ${error.message}`));
   const stopping = new AbortController();
+  // Every running job listens.
+  setMaxListeners(0, stopping.signal);
   const worker = {
     types,
     topology,

@@ -1,4 +1,5 @@
 /** Service Bus queue triggers, in the semantics of the host's Service Bus extension. */
+import { setMaxListeners } from 'node:events';
 import { DefaultAzureCredential } from '@azure/identity';
 import {
   type ProcessErrorArgs,
@@ -103,6 +104,8 @@ class QueueListener implements Listener {
     this.#context = context;
     this.#settlement = settlement;
     this.#options = context.hostJson.extensions.serviceBus;
+    // Each session that is waited for listens, and so does each receive.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   start(): void {
@@ -151,13 +154,33 @@ class QueueListener implements Listener {
   #startSessions(): void {
     for (let n = 0; n < this.#options.maxConcurrentSessions; n++)
       void this.#loop(async () => {
-        const receiver = await this.#client.acceptNextSession(this.#trigger.queueName, {
-          skipParsingBodyAsJson: true,
-          maxAutoLockRenewalDurationInMs: this.#options.maxAutoLockRenewalDuration,
-          abortSignal: this.#stopping.signal,
-        });
-        await this.#serveSession(receiver);
+        const receiver = await this.#acceptSession();
+        if (receiver) await this.#serveSession(receiver);
       });
+  }
+
+  /** The next session, or undefined once the host stops: the SDK does not always heed its signal. */
+  async #acceptSession(): Promise<ServiceBusSessionReceiver | undefined> {
+    const { signal } = this.#stopping;
+    const accepted = this.#client.acceptNextSession(this.#trigger.queueName, {
+      skipParsingBodyAsJson: true,
+      maxAutoLockRenewalDurationInMs: this.#options.maxAutoLockRenewalDuration,
+      abortSignal: signal,
+    });
+    let onAbort = () => {};
+    const stopped = new Promise<undefined>((resolve) => {
+      onAbort = () => resolve(undefined);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    const receiver = await Promise.race([accepted, stopped]).finally(() =>
+      signal.removeEventListener('abort', onAbort),
+    );
+    if (!receiver)
+      accepted.then(
+        (late) => late.close(),
+        () => undefined,
+      );
+    return receiver;
   }
 
   /** One call at a time, in order, until the session is idle, released or lost. */

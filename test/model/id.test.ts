@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import { createIdMaker, idOf, isId, placeOf } from '../../functions/model/id.ts';
+
+test('later ids sort first within a process, so that a scan lists the newest job first', () => {
+  fc.assert(
+    fc.property(fc.nat(2 ** 41), fc.integer({ min: 1, max: 10 ** 9 }), (time, later) => {
+      const make = createIdMaker(randomBytes);
+      return make(new Date(time + later)) < make(new Date(time));
+    }),
+  );
+});
+
+test('ids of one process within ten seconds share a partition, those of another do not', () => {
+  const [one, other] = [createIdMaker(() => new Uint8Array(16).fill(1)), createIdMaker(randomBytes)];
+  const time = new Date('2026-11-21T12:00:00Z');
+  const soon = new Date('2026-11-21T12:00:09Z');
+  assert.equal(placeOf(one(time)).partition, placeOf(one(soon)).partition);
+  assert.notEqual(placeOf(one(time)).partition, placeOf(other(time)).partition);
+});
+
+test('an occurrence has the same id whoever makes it', () => {
+  const at = new Date('2026-11-21T12:00:00Z');
+  assert.equal(idOf('nightly', at), idOf('nightly', at));
+  assert.notEqual(idOf('nightly', at), idOf('nightly', new Date(at.getTime() + 1000)));
+  assert.ok(isId(idOf('nightly', at)));
+});
+
+test('any id that a message brings has a place', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1 }), (id) => {
+      const { partition, row } = placeOf(id);
+      return /^[\w~]+$/.test(partition) && /^\w+$/.test(row);
+    }),
+  );
+});

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { defineJob } from '../../functions/define-job.ts';
+import { DefinitionError } from '../../functions/errors.ts';
+import { JobTypes } from '../../functions/pipeline/catalogue.ts';
+
+const topology = {
+  lanes: [{ name: 'standard', plain: 'p', keyed: 'k', maxTimeout: '10m' as const }],
+  completions: 'c',
+  replies: [],
+  queues: [],
+};
+const job = (more: object) =>
+  defineJob({ type: 'a', input: z.object({}), run: async () => ({}), ...more });
+
+const wrong: [what: string, more: object, problem: RegExp][] = [
+  ['a lane that is not in the topology', { lane: 'heavy' }, /lane: 'heavy'/],
+  ['a timeout beyond the lane', { timeout: '11m' }, /timeout: 11m is more than lane standard/],
+  ['no attempts', { attempts: 0 }, /attempts/],
+  ['a backoff that shrinks', { backoff: { initial: '1s', factor: 0.5 } }, /backoff.factor/],
+  ['a duration that is none', { startBefore: 'soon' }, /startBefore: 'soon'/],
+  ['a cron that is none', { schedules: [{ id: 's', cron: 'daily', input: {} }] }, /schedule s/],
+  ['a cron that never fires', { schedules: [{ id: 's', cron: '0 0 30 2 *', input: {} }] }, /never fires/],
+  ['an unknown zone', { schedules: [{ id: 's', cron: '* * * * *', timeZone: 'Mars/Base', input: {} }] }, /schedule s/],
+  ['a name twice', { formerly: ['a'] }, /two job types have this name/],
+];
+for (const [what, more, problem] of wrong)
+  test(`${what} is an error at start-up`, () => {
+    assert.throws(
+      () => new JobTypes([job(more)], topology),
+      (error: unknown) => error instanceof DefinitionError && problem.test(error.message),
+    );
+  });
+
+test('every problem is told at once', () => {
+  assert.throws(
+    () => new JobTypes([job({ attempts: 0 }), job({ type: 'b', timeout: '1d' })], topology),
+    /a: attempts[\s\S]*b: timeout/,
+  );
+});

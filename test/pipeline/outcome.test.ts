@@ -1,0 +1,131 @@
+/** `decide` against the outcome table of the design, row by row. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  AttemptTimeoutError,
+  InvalidInputError,
+  NonRetryableError,
+  RetryAfterError,
+  UnknownJobTypeError,
+} from '../../functions/errors.ts';
+import type { JobRecord } from '../../functions/model/job-record.ts';
+import type { JobMessage } from '../../functions/model/message.ts';
+import { consequences, decide, type Happened } from '../../functions/pipeline/outcome.ts';
+
+const now = new Date('2026-11-21T12:00:00.000Z');
+const record: JobRecord = {
+  id: 'job-1',
+  type: 'orders.export',
+  state: 'running',
+  lane: 'standard',
+  queue: 'standard-keyed',
+  key: 'k',
+  createdAt: '2026-11-21T11:59:00.000Z',
+  startedAt: '2026-11-21T11:59:30.000Z',
+  attempt: 2,
+  replyTo: 'replies-keyed',
+  replyToSessionId: 'me',
+  correlationId: 'c-1',
+  schedule: 'nightly',
+  checkpoint: { json: '{"steps":{"a":1},"cursors":{}}' },
+};
+const message: JobMessage = {
+  id: 'job-1',
+  type: 'orders.export',
+  attempt: 2,
+  queue: 'standard-keyed',
+  key: 'k',
+  contentType: 'application/json',
+  body: Buffer.from('{}'),
+};
+const policy = { attempts: 3, backoff: { initial: '10s', factor: 2, jitter: false } } as const;
+const happens = (happened: Happened, job = record, which: JobMessage = message) =>
+  decide(happened, job, which, policy, now, 0.5, 'completions');
+
+const replyAndCompletion = ['replies-keyed', 'completions'];
+const failure = new Error('boom', { cause: new TypeError('deep') });
+
+interface Row {
+  what: string;
+  happened: Happened;
+  job?: Partial<JobRecord>;
+  state: string | 'untouched';
+  sends: string[];
+  message: string;
+}
+
+const table: Row[] = [
+  { what: 'returned', happened: { kind: 'returned', result: { json: '1' } }, state: 'succeeded', sends: replyAndCompletion, message: 'complete' },
+  { what: 'threw, attempts left', happened: { kind: 'threw', error: failure }, state: 'queued', sends: ['standard-keyed'], message: 'complete' },
+  { what: 'threw, no attempts left', happened: { kind: 'threw', error: failure }, job: { attempt: 3 }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
+  { what: 'a NonRetryableError', happened: { kind: 'threw', error: new NonRetryableError('no') }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
+  { what: 'over its time limit', happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') }, state: 'queued', sends: ['standard-keyed'], message: 'complete' },
+  { what: 'over its time limit, no attempts left', happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') }, job: { attempt: 3 }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
+  { what: 'asked to cancel', happened: { kind: 'cancelled' }, state: 'cancelled', sends: replyAndCompletion, message: 'complete' },
+  { what: 'not started by its expiry', happened: { kind: 'expired' }, state: 'expired', sends: replyAndCompletion, message: 'complete' },
+  { what: 'unknown type', happened: { kind: 'unknown-type', error: new UnknownJobTypeError('x', []) }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
+  { what: 'input that fits no schema', happened: { kind: 'invalid-input', error: new InvalidInputError('It', []) }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
+  { what: 'process died too often', happened: { kind: 'buried', reason: 'MaxDeliveryCountExceeded', description: 'x' }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
+  { what: 'lock lost', happened: { kind: 'lock-lost' }, state: 'untouched', sends: [], message: 'leave' },
+  { what: 'host is shutting down', happened: { kind: 'stopping' }, state: 'untouched', sends: [], message: 'abandon' },
+];
+
+describe('decide', () => {
+  for (const row of table)
+    test(`${row.what}: ${row.state}, ${row.message}`, () => {
+      const decided = happens(row.happened, { ...record, ...row.job });
+      const state = decided.record === 'untouched' ? 'untouched' : decided.record.state;
+      assert.equal(state, row.state);
+      assert.deepEqual(decided.sends.map(({ queue }) => queue), row.sends);
+      assert.equal(decided.message.kind, row.message);
+      if (decided.record !== 'untouched' && row.state !== 'queued')
+        assert.equal(decided.record.finishedAt, now.toISOString());
+    });
+
+  test('a retry is a copy for the next attempt, same session, after the backoff', () => {
+    const { record: next, sends } = happens({ kind: 'threw', error: failure });
+    assert.ok(next !== 'untouched');
+    assert.equal(next.attempt, 3);
+    assert.equal(next.runAt, '2026-11-21T12:00:20.000Z');
+    assert.deepEqual(next.checkpoint, record.checkpoint);
+    assert.equal(next.error?.cause?.message, 'deep');
+    const [copy] = sends;
+    assert.equal(copy?.messageId, 'job-1:3');
+    assert.equal(copy?.sessionId, 'k');
+    assert.equal(copy?.at?.toISOString(), next.runAt);
+    assert.equal(copy?.properties['attempt'], 3);
+    assert.deepEqual(copy?.body, message.body);
+  });
+
+  test('an error that says when to try again is heeded', () => {
+    const { record: next } = happens({ kind: 'threw', error: new RetryAfterError('429', 90_000) });
+    assert.equal(next !== 'untouched' && next.runAt, '2026-11-21T12:01:30.000Z');
+  });
+
+  test('the dead letter names the error', () => {
+    const { message } = happens({ kind: 'threw', error: failure }, { ...record, attempt: 3 });
+    assert.deepEqual(message, { kind: 'dead-letter', reason: 'Error', description: 'Error: boom' });
+  });
+
+  test('an ended job keeps no checkpoint', () => {
+    const { record: ended } = happens({ kind: 'returned', result: { json: '1' } });
+    assert.equal(ended !== 'untouched' && ended.checkpoint, undefined);
+  });
+});
+
+describe('consequences', () => {
+  for (const { what, happened, job } of table)
+    test(`what follows from "${what}" follows again from its record alone`, () => {
+      const decided = happens(happened, { ...record, ...job });
+      if (decided.record === 'untouched') return;
+      const again = consequences(decided.record, message, 'completions');
+      const ids = (sends: readonly { messageId: string }[]) => sends.map(({ messageId }) => messageId);
+      assert.deepEqual(ids(again.sends), ids(decided.sends));
+      assert.deepEqual(again.message, decided.message);
+    });
+
+  test('who asked for no reply and has no one waiting gets no message', () => {
+    const { replyTo: _r, schedule: _s, ...alone } = record;
+    assert.deepEqual(happens({ kind: 'cancelled' }, alone).sends, []);
+  });
+});
