@@ -45,7 +45,9 @@ const schema = z
 export type Settings = z.output<typeof schema>;
 
 /** @throws SettingsError that names each setting and what is wrong with it. */
-export function readSettings(environment: Record<string, string | undefined> = process.env): Settings {
+export function readSettings(
+  environment: Record<string, string | undefined> = process.env,
+): Settings {
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );

@@ -175,7 +175,9 @@ function replay(database: { collections: SavedCollection[] }, changes: string): 
     }
   }
   for (const collection of database.collections) {
-    const found = [...(docs.get(collection.name)?.values() ?? [])].sort((a, b) => a.$loki - b.$loki);
+    const found = [...(docs.get(collection.name)?.values() ?? [])].sort(
+      (a, b) => a.$loki - b.$loki,
+    );
     collection.data = found;
     collection.idIndex = found.map(({ $loki }) => $loki);
     collection.maxId = Math.max(collection.maxId, found.at(-1)?.$loki ?? 0);

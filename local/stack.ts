@@ -26,7 +26,11 @@ export interface Stack {
   stop(): Promise<void>;
   /** Resolves with a part's name if it ends by itself. */
   ended: Promise<string>;
-  parts: { azurite: StartedChild<void>; serviceBus: StartedChild<unknown>; host: StartedChild<unknown> };
+  parts: {
+    azurite: StartedChild<void>;
+    serviceBus: StartedChild<unknown>;
+    host: StartedChild<unknown>;
+  };
 }
 
 // The setting by which each port is changed, named when it is in use.
@@ -56,14 +60,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       startAzurite(azuriteOptions).then(keep),
       startServiceBus(options).then(keep),
     ]);
-    const functions = keep(await startFunctions(options, serviceBus.ready.connectionString, storage));
+    const functions = keep(
+      await startFunctions(options, serviceBus.ready.connectionString, storage),
+    );
     return {
       url: `http://${host}:${functions.ready.port}`,
       serviceBus: serviceBus.ready.connectionString,
       storage,
       functions: functions.ready.functions,
       parts: { azurite, serviceBus, host: functions },
-      ended: firstToEnd({ Azurite: azurite, 'Service Bus': serviceBus, 'Functions host': functions }),
+      ended: firstToEnd({
+        Azurite: azurite,
+        'Service Bus': serviceBus,
+        'Functions host': functions,
+      }),
       async stop() {
         for (const child of [functions, serviceBus, azurite]) await child.stop();
       },

@@ -101,10 +101,11 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
         return value;
       } catch (error) {
         if ((error as { statusCode?: number }).statusCode !== 409) throw error;
-        const existing = await read(kind, name);
-        if (existing === undefined) throw new ConflictError(name, error);
-        return existing;
       }
+      const existing = await read(kind, name);
+      // Taken a moment ago and removed since: whoever asks again gets it.
+      if (existing === undefined) throw new ConflictError(name);
+      return existing;
     },
   };
 }

@@ -33,7 +33,12 @@ export function toRequest(body: unknown): JobRequest {
     const issues = parsed.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => ({ pointer: `/${key}`, message: 'is no field of a request' }))
-        : [{ pointer: issue.path.map((part) => `/${String(part)}`).join(''), message: issue.message }],
+        : [
+            {
+              pointer: issue.path.map((part) => `/${String(part)}`).join(''),
+              message: issue.message,
+            },
+          ],
     );
     const list = issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`);
     throw new BadRequestError(`This is no request for a job. ${list.join('; ')}`, issues);

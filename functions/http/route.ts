@@ -101,9 +101,12 @@ export async function readJson(request: HttpRequest, maxBytes: number): Promise<
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new BadRequestError(`The body is no JSON: ${(cause as Error).message}.`, [], { cause });
+    throw noJson(cause);
   }
 }
+
+const noJson = (cause: unknown) =>
+  new BadRequestError(`The body is no JSON: ${(cause as Error).message}.`, [], { cause });
 
 async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {

@@ -16,7 +16,9 @@ const column = z.string().min(1);
 const input = z
   .strictObject({
     /** CSV text with a header line, or an array of objects … */
-    data: z.union([z.string().min(1), z.array(z.record(z.string(), z.unknown())).min(1)]).optional(),
+    data: z
+      .union([z.string().min(1), z.array(z.record(z.string(), z.unknown())).min(1)])
+      .optional(),
     /** … or the name of a blob in the container `inbox`: CSV, or JSON with an array of objects. */
     blob: z.string().min(1).optional(),
     /** Columns whose values make the groups; `bin` groups numbers by ranges of that width. */
@@ -24,9 +26,7 @@ const input = z
       .array(z.union([column, z.strictObject({ column, bin: z.number().positive() })]))
       .min(1),
     measures: z
-      .array(
-        z.strictObject({ column, of: z.enum(['sum', 'mean', 'min', 'max', 'count']) }),
-      )
+      .array(z.strictObject({ column, of: z.enum(['sum', 'mean', 'min', 'max', 'count']) }))
       .default([]),
     /** Rows between two checkpoints. */
     chunkRows: z.int().min(1).max(100_000).default(5_000),
@@ -79,14 +79,18 @@ export const report = defineJob({
         for (let at = from.at; at < rows.length; at += asked.chunkRows) {
           for (const row of rows.slice(at, at + asked.chunkRows)) add(asked, byValues, row);
           const done = Math.min(at + asked.chunkRows, rows.length);
-          await save({ at: done, groups: [...byValues.values()] });
           await job.progress({ done, of: rows.length, note: `${byValues.size} groups` });
+          await save({ at: done, groups: [...byValues.values()] });
         }
         return [...byValues.values()];
       },
     );
     const report = groups.sort(byGroupValues).map((group) => toRow(asked, group));
-    const file = await job.files.write('report.csv', stringify(report, { header: true }), 'text/csv');
+    const file = await job.files.write(
+      'report.csv',
+      stringify(report, { header: true }),
+      'text/csv',
+    );
     return { rows: rows.length, groups: groups.length, file, head: report.slice(0, 50) };
   },
 });
@@ -135,7 +139,11 @@ function add({ groupBy, measures }: Input, groups: Map<string, Group>, row: Row)
   const key = JSON.stringify(values);
   let group = groups.get(key);
   if (!group) {
-    group = { values, rows: 0, figures: measures.map(() => ({ count: 0, sum: 0, min: 0, max: 0 })) };
+    group = {
+      values,
+      rows: 0,
+      figures: measures.map(() => ({ count: 0, sum: 0, min: 0, max: 0 })),
+    };
     groups.set(key, group);
   }
   group.rows++;
@@ -168,12 +176,12 @@ function toRow({ groupBy, measures }: Input, { values, rows, figures }: Group) {
   row['rows'] = rows;
   for (const [i, { column, of }] of measures.entries()) {
     const figure = figures[i];
-    row[`${of}_${column}`] = figure ? valueOf(figure, of) : null;
+    row[`${of}_${column}`] = figure ? figureOf(figure, of) : null;
   }
   return row;
 }
 
-function valueOf(
+function figureOf(
   { count, sum, min, max }: Figures,
   of: Input['measures'][number]['of'],
 ): number | null {

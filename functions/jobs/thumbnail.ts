@@ -31,9 +31,7 @@ export const thumbnail = defineJob({
   attempts: 3,
 
   async run({ image, blob, width, height, format }, job) {
-    const original = image
-      ? Buffer.from(image, 'base64')
-      : await job.files.readInbox(blob ?? '');
+    const original = image ? Buffer.from(image, 'base64') : await job.files.readInbox(blob ?? '');
     const size = { width, ...(height ? { height } : {}), withoutEnlargement: true };
     try {
       // `rotate` without an angle turns the picture as its EXIF data says.
@@ -47,9 +45,12 @@ export const thumbnail = defineJob({
     } catch (cause) {
       if (!/unsupported image format|corrupt|premature end/i.test((cause as Error).message))
         throw cause;
-      throw new NonRetryableError(`This is no image that can be read: ${(cause as Error).message}`, {
-        cause,
-      });
+      throw new NonRetryableError(
+        `This is no image that can be read: ${(cause as Error).message}`,
+        {
+          cause,
+        },
+      );
     }
   },
 });

@@ -8,6 +8,7 @@ export const durationPattern = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 /** Milliseconds of a duration; throws RangeError on anything else. */
 export function toMs(duration: Duration): number {
   const match = durationPattern.exec(duration);
-  if (!match) throw new RangeError(`'${duration}' is no duration: write 500ms, 30s, 10m, 2h or 7d.`);
+  if (!match)
+    throw new RangeError(`'${duration}' is no duration: write 500ms, 30s, 10m, 2h or 7d.`);
   return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
 }

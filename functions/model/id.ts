@@ -16,9 +16,7 @@ const withinChars = 3;
 const randomChars = 11;
 const partitionChars = bucketChars + shardChars;
 
-const pattern = new RegExp(
-  `^[${alphabet}]{${partitionChars + withinChars + randomChars}}$`,
-);
+const pattern = new RegExp(`^[${alphabet}]{${partitionChars + withinChars + randomChars}}$`);
 
 function base32(value: number, chars: number): string {
   let text = '';

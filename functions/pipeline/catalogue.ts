@@ -35,7 +35,9 @@ export class JobTypes {
       }
       return known ? [known] : [];
     });
-    const ids = this.all.flatMap(({ definition }) => definition.schedules ?? []).map(({ id }) => id);
+    const ids = this.all
+      .flatMap(({ definition }) => definition.schedules ?? [])
+      .map(({ id }) => id);
     for (const id of ids.filter((id, i) => ids.indexOf(id) !== i))
       problems.push(`schedule ${id}: two schedules have this id`);
     if (problems.length > 0) throw new DefinitionError(problems);

@@ -1,5 +1,5 @@
 /** What an attempt leaves for the next: values of steps, cursors of loops. */
-import type { Kept } from '../model/job-record.ts';
+import type { JobRecord, Kept } from '../model/job-record.ts';
 import { keep, kept } from './claim-check.ts';
 import type { Lease } from './lease.ts';
 import type { Blobs } from './ports.ts';
@@ -37,11 +37,16 @@ export class Checkpoint {
     return this.#contents[kind][name];
   }
 
-  /** Resolves when the value is kept; `also` changes the record in the same write. */
-  async set(kind: keyof Contents, name: string, value: unknown): Promise<void> {
+  /** Resolves when the value is kept; `also` goes into the record with the same write. */
+  async set(
+    kind: keyof Contents,
+    name: string,
+    value: unknown,
+    also: Partial<JobRecord>,
+  ): Promise<void> {
     this.#contents[kind][name] = value;
     const checkpoint = await this.#keep();
-    await this.#lease.write((record) => ({ ...started(record), checkpoint }));
+    await this.#lease.write((record) => ({ ...record, ...also, state: 'running', checkpoint }));
   }
 
   #keep(): Promise<Kept> {
@@ -53,5 +58,3 @@ export class Checkpoint {
 }
 
 const versionOf = (blob: string) => Number(/checkpoint-(\d+)-/.exec(blob)?.[1] ?? 0);
-
-const started = <R extends { state: string }>(record: R) => ({ ...record, state: 'running' as const });

@@ -1,12 +1,13 @@
 /** Messages that the broker gave up on: their jobs are told as failed. The messages stay where they are. */
+
+import { hasEnded } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
+import type { Working } from './execute.ts';
 import { Lease } from './lease.ts';
 import { decide } from './outcome.ts';
 import type { DeadLetter, Delivery, Notes } from './ports.ts';
 import { settle } from './settle.ts';
 import { newRecord } from './submit.ts';
-import type { Working } from './execute.ts';
-import { hasEnded } from '../model/job-record.ts';
 
 const atOnce = 100;
 

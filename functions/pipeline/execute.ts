@@ -58,7 +58,9 @@ export async function execute(worker: Working, delivery: Delivery): Promise<void
   const happened = await attempt(worker, lease, message, known);
   const transition = decide(
     happened,
-    handlerRan(happened) ? { ...lease.record, startedAt: lease.record.startedAt ?? startedAt } : lease.record,
+    handlerRan(happened)
+      ? { ...lease.record, startedAt: lease.record.startedAt ?? startedAt }
+      : lease.record,
     message,
     known?.policy ?? { attempts: 1, backoff: { initial: '5s' } },
     worker.clock.now(),
@@ -193,9 +195,7 @@ function watch(
   timeout: Parameters<typeof toMs>[0],
 ): () => void {
   const { clock, stopping } = worker;
-  const cancels = [
-    clock.after(toMs(timeout), () => abort.abort(new AttemptTimeoutError(timeout))),
-  ];
+  const cancels = [clock.after(toMs(timeout), () => abort.abort(new AttemptTimeoutError(timeout)))];
   const onStopping = () => abort.abort(new StoppingError());
   stopping.addEventListener('abort', onStopping, { once: true });
   let cancelLook: () => void = () => undefined;

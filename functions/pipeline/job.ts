@@ -46,33 +46,40 @@ export function createJob(
       if (checkpoint.has('steps', name)) return checkpoint.get('steps', name) as never;
       const value = await run();
       signal.throwIfAborted();
-      await checkpoint.set('steps', name, value ?? null);
+      await checkpoint.set('steps', name, value ?? null, reporter.take());
       return value;
     },
     async checkpoint(name, start, run) {
       const from = checkpoint.has('cursors', name) ? checkpoint.get('cursors', name) : start;
       return run(from as typeof start, async (next) => {
         signal.throwIfAborted();
-        await checkpoint.set('cursors', name, next);
+        await checkpoint.set('cursors', name, next, reporter.take());
       });
     },
   };
   return { job, flush: () => reporter.flush() };
 }
 
-export const fileBlob = (id: string, name: string) => `jobs/${id}/files/${encodeURIComponent(name)}`;
+export const fileBlob = (id: string, name: string) =>
+  `jobs/${id}/files/${encodeURIComponent(name)}`;
 
+/** Holds reports back so that they are few, and gives the latest to whatever is written next. */
 function createReporter(lease: Lease, clock: Clock, signal: AbortSignal) {
   let latest: Progress | undefined;
   let lastAt = 0;
-  const flush = async () => {
-    if (!latest) return;
-    const progress = latest;
+  const take = () => {
+    const taken = latest ? { progress: latest } : {};
     latest = undefined;
     lastAt = clock.now().getTime();
-    await lease.write((record) => ({ ...record, state: 'running', progress }));
+    return taken;
+  };
+  const flush = async () => {
+    if (!latest) return;
+    const also = take();
+    await lease.write((record) => ({ ...record, ...also, state: 'running' }));
   };
   return {
+    take,
     flush,
     async report(progress: Progress): Promise<void> {
       signal.throwIfAborted();

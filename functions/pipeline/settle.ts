@@ -34,7 +34,10 @@ export async function settle(
     } catch (error) {
       // A reply queue that was removed must not hold up the job.
       if (!(error instanceof QueueNotFoundError)) throw error;
-      log('warn', `job ${send.subject ?? send.messageId}: ${error.message} The message is dropped.`);
+      log(
+        'warn',
+        `job ${send.subject ?? send.messageId}: ${error.message} The message is dropped.`,
+      );
     }
   }
   // Crash here: the same, and the broker drops the second copy of each send.

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type LogLevel } from './log.ts';
+import type { LogLevel } from './log.ts';
 
 export type AppSettings = Readonly<Record<string, string | undefined>>;
 
@@ -39,8 +39,8 @@ const timeSpan = z
   .regex(/^(\d+\.)?\d{1,2}:\d{2}:\d{2}(\.\d+)?$/, 'is no time span: write hh:mm:ss')
   .transform((text) => {
     const [days, clock] = /^\d+\.\d+:/.test(text) ? text.split(/\.(.*)/) : ['0', text];
-    const [hours, minutes, seconds] = (clock ?? '').split(':').map(Number);
-    return (((Number(days) * 24 + hours!) * 60 + minutes!) * 60 + seconds!) * 1000;
+    const [hours = 0, minutes = 0, seconds = 0] = (clock ?? '').split(':').map(Number);
+    return (((Number(days) * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
   });
 
 const hostJson = z.object({

@@ -51,12 +51,7 @@ export interface ProgrammingModel {
   getCapabilities(capabilities: Record<string, unknown>): Promise<Record<string, unknown>>;
 }
 
-export type HookName =
-  | 'appStart'
-  | 'appTerminate'
-  | 'preInvocation'
-  | 'postInvocation'
-  | 'log';
+export type HookName = 'appStart' | 'appTerminate' | 'preInvocation' | 'postInvocation' | 'log';
 type Hook = (context: Record<string, unknown>) => unknown;
 
 export interface RegisteredFunction {

@@ -69,14 +69,17 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const main = options.main ?? mainOf(root);
   await import(pathToFileURL(join(root, main)).href);
   if (!registry.model)
-    throw new Error(`${main} registered nothing with @azure/functions: are there two copies of it?`);
+    throw new Error(
+      `${main} registered nothing with @azure/functions: are there two copies of it?`,
+    );
 
   const enabled = registry.functions.filter(({ metadata }) => !isDisabled(metadata.name, settings));
   const { http, serviceBus, timer, blob } = sortByKind(enabled);
   const context = { settings, hostJson, invoke: createInvoke(registry, log), log };
   const storage = () => {
     const connection = settings['AzureWebJobsStorage'];
-    if (!connection) throw new Error('Timers and blob triggers need the setting AzureWebJobsStorage.');
+    if (!connection)
+      throw new Error('Timers and blob triggers need the setting AzureWebJobsStorage.');
     return BlobServiceClient.fromConnectionString(connection);
   };
   await registry.runHooks('appStart', { hookData: {}, appHookData: {} });
@@ -108,7 +111,13 @@ const noise = 'WARNING: expected described message section';
 
 /** The worker forwards an app's console to the log. */
 function logConsole(log: Log): void {
-  const levels = { debug: 'debug', log: 'information', info: 'information', warn: 'warning', error: 'error' } as const;
+  const levels = {
+    debug: 'debug',
+    log: 'information',
+    info: 'information',
+    warn: 'warning',
+    error: 'error',
+  } as const;
   for (const [method, level] of Object.entries(levels))
     console[method as keyof typeof levels] = (...args: unknown[]) => {
       const text = format(...args);

@@ -6,8 +6,8 @@ import { randomUUID } from 'node:crypto';
 import {
   Agent,
   createServer,
-  type IncomingMessage,
   request as forwardRequest,
+  type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
 import { Server as NetServer } from 'node:net';
@@ -37,7 +37,7 @@ export async function startStreamServer(model: ProgrammingModel): Promise<URL> {
   try {
     const { HttpUri } = await model.getCapabilities({});
     if (typeof HttpUri !== 'string')
-      throw new Error("This host streams HTTP: call app.setup({ enableHttpStream: true }).");
+      throw new Error('This host streams HTTP: call app.setup({ enableHttpStream: true }).');
     const uri = new URL(HttpUri);
     uri.hostname = '127.0.0.1';
     return uri;

@@ -1,6 +1,6 @@
 /** One call of one function, through the programming model's own invocation code. */
 import { randomUUID } from 'node:crypto';
-import type { InvocationRequest, Registry, RegisteredFunction } from './core-module.ts';
+import type { InvocationRequest, RegisteredFunction, Registry } from './core-module.ts';
 import type { Log, LogLevel } from './log.ts';
 
 export type Invoke = (
@@ -18,7 +18,8 @@ export function createInvoke(registry: Registry, log: Log): Invoke {
       metadata,
       request: { invocationId, ...request },
       state: 'default',
-      log: (level: LogLevel, category: string, message: string) => log(level, message, { category }),
+      log: (level: LogLevel, category: string, message: string) =>
+        log(level, message, { category }),
     };
     const model = registry.model.getInvocationModel(core);
     const { context, inputs } = await model.getArguments();

@@ -1,6 +1,6 @@
-import type { Invoke } from './invoke.ts';
-import type { RegisteredFunction } from './core-module.ts';
 import type { AppSettings, HostJson } from './app-settings.ts';
+import type { RegisteredFunction } from './core-module.ts';
+import type { Invoke } from './invoke.ts';
 import type { Log } from './log.ts';
 
 /** What a kind of trigger needs of the host. */

@@ -1,4 +1,11 @@
-export type LogLevel = 'trace' | 'debug' | 'information' | 'warning' | 'error' | 'critical' | 'none';
+export type LogLevel =
+  | 'trace'
+  | 'debug'
+  | 'information'
+  | 'warning'
+  | 'error'
+  | 'critical'
+  | 'none';
 
 export type Log = (level: LogLevel, message: string, about?: { category?: string }) => void;
 

@@ -15,7 +15,9 @@ export function toBody({ body }: ServiceBusReceivedMessage): RpcTypedData {
   return decoded.includes('\ufffd') ? { bytes: body } : { string: decoded };
 }
 
-export function toTriggerMetadata(message: ServiceBusReceivedMessage): Record<string, RpcTypedData> {
+export function toTriggerMetadata(
+  message: ServiceBusReceivedMessage,
+): Record<string, RpcTypedData> {
   const values: Record<string, unknown> = {
     MessageId: message.messageId,
     SessionId: message.sessionId,

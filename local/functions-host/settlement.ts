@@ -133,10 +133,7 @@ function service(settlement: Settlement): grpc.UntypedServiceImplementation {
         deadLetterErrorDescription: request.deadletterErrorDescription?.value ?? '',
       }),
     ),
-    RenewMessageLock: settle(
-      ({ receiver, message }) => receiver.renewMessageLock(message),
-      false,
-    ),
+    RenewMessageLock: settle(({ receiver, message }) => receiver.renewMessageLock(message), false),
     GetSessionState: unary<SessionRequest>(async ({ sessionId }) => ({
       sessionState: (await settlement.session(sessionId).getSessionState()) ?? Buffer.alloc(0),
     })),

@@ -39,7 +39,9 @@ class Timer implements Listener {
   readonly #binding: string;
   readonly #cron: Cron;
   readonly #runOnStartup: boolean;
-  #lease: ReturnType<ReturnType<ContainerClient['getBlobClient']>['getBlobLeaseClient']> | undefined;
+  #lease:
+    | ReturnType<ReturnType<ContainerClient['getBlobClient']>['getBlobLeaseClient']>
+    | undefined;
   #next: NodeJS.Timeout | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;

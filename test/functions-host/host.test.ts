@@ -79,7 +79,10 @@ test('Service Bus: a message whose function throws comes again', async () => {
 });
 
 test('Service Bus: cardinality many gets batches', async () => {
-  await send('bulk', Array.from({ length: 20 }, (_, n) => ({ body: n })));
+  await send(
+    'bulk',
+    Array.from({ length: 20 }, (_, n) => ({ body: n })),
+  );
   await until('all twenty', async () => {
     const counts = (await notes('many')).map(({ count }) => Number(count));
     return counts.reduce((sum, n) => sum + n, 0) === 20;
@@ -109,7 +112,9 @@ test('timers run by NCRONTAB with seconds', async () => {
 });
 
 test('a blob calls its function once for each version, with the names in its path', async () => {
-  const container = BlobServiceClient.fromConnectionString(stack.storage).getContainerClient('incoming');
+  const container = BlobServiceClient.fromConnectionString(stack.storage).getContainerClient(
+    'incoming',
+  );
   await container.createIfNotExists();
   await container.getBlockBlobClient('skipped.json').upload('no', 2);
   await container.getBlockBlobClient('a.txt').upload('first', 5);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { createIdMaker, idOf, isId, placeOf } from '../../functions/model/id.ts';
 
@@ -14,7 +14,10 @@ test('later ids sort first within a process, so that a scan lists the newest job
 });
 
 test('ids of one process within ten seconds share a partition, those of another do not', () => {
-  const [one, other] = [createIdMaker(() => new Uint8Array(16).fill(1)), createIdMaker(randomBytes)];
+  const [one, other] = [
+    createIdMaker(() => new Uint8Array(16).fill(1)),
+    createIdMaker(randomBytes),
+  ];
   const time = new Date('2026-11-21T12:00:00Z');
   const soon = new Date('2026-11-21T12:00:09Z');
   assert.equal(placeOf(one(time)).partition, placeOf(one(soon)).partition);

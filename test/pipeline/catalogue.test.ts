@@ -21,8 +21,16 @@ const wrong: [what: string, more: object, problem: RegExp][] = [
   ['a backoff that shrinks', { backoff: { initial: '1s', factor: 0.5 } }, /backoff.factor/],
   ['a duration that is none', { startBefore: 'soon' }, /startBefore: 'soon'/],
   ['a cron that is none', { schedules: [{ id: 's', cron: 'daily', input: {} }] }, /schedule s/],
-  ['a cron that never fires', { schedules: [{ id: 's', cron: '0 0 30 2 *', input: {} }] }, /never fires/],
-  ['an unknown zone', { schedules: [{ id: 's', cron: '* * * * *', timeZone: 'Mars/Base', input: {} }] }, /schedule s/],
+  [
+    'a cron that never fires',
+    { schedules: [{ id: 's', cron: '0 0 30 2 *', input: {} }] },
+    /never fires/,
+  ],
+  [
+    'an unknown zone',
+    { schedules: [{ id: 's', cron: '* * * * *', timeZone: 'Mars/Base', input: {} }] },
+    /schedule s/,
+  ],
   ['a name twice', { formerly: ['a'] }, /two job types have this name/],
 ];
 for (const [what, more, problem] of wrong)

@@ -55,19 +55,99 @@ interface Row {
 }
 
 const table: Row[] = [
-  { what: 'returned', happened: { kind: 'returned', result: { json: '1' } }, state: 'succeeded', sends: replyAndCompletion, message: 'complete' },
-  { what: 'threw, attempts left', happened: { kind: 'threw', error: failure }, state: 'queued', sends: ['standard-keyed'], message: 'complete' },
-  { what: 'threw, no attempts left', happened: { kind: 'threw', error: failure }, job: { attempt: 3 }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
-  { what: 'a NonRetryableError', happened: { kind: 'threw', error: new NonRetryableError('no') }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
-  { what: 'over its time limit', happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') }, state: 'queued', sends: ['standard-keyed'], message: 'complete' },
-  { what: 'over its time limit, no attempts left', happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') }, job: { attempt: 3 }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
-  { what: 'asked to cancel', happened: { kind: 'cancelled' }, state: 'cancelled', sends: replyAndCompletion, message: 'complete' },
-  { what: 'not started by its expiry', happened: { kind: 'expired' }, state: 'expired', sends: replyAndCompletion, message: 'complete' },
-  { what: 'unknown type', happened: { kind: 'unknown-type', error: new UnknownJobTypeError('x', []) }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
-  { what: 'input that fits no schema', happened: { kind: 'invalid-input', error: new InvalidInputError('It', []) }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
-  { what: 'process died too often', happened: { kind: 'buried', reason: 'MaxDeliveryCountExceeded', description: 'x' }, state: 'failed', sends: replyAndCompletion, message: 'dead-letter' },
-  { what: 'lock lost', happened: { kind: 'lock-lost' }, state: 'untouched', sends: [], message: 'leave' },
-  { what: 'host is shutting down', happened: { kind: 'stopping' }, state: 'untouched', sends: [], message: 'abandon' },
+  {
+    what: 'returned',
+    happened: { kind: 'returned', result: { json: '1' } },
+    state: 'succeeded',
+    sends: replyAndCompletion,
+    message: 'complete',
+  },
+  {
+    what: 'threw, attempts left',
+    happened: { kind: 'threw', error: failure },
+    state: 'queued',
+    sends: ['standard-keyed'],
+    message: 'complete',
+  },
+  {
+    what: 'threw, no attempts left',
+    happened: { kind: 'threw', error: failure },
+    job: { attempt: 3 },
+    state: 'failed',
+    sends: replyAndCompletion,
+    message: 'dead-letter',
+  },
+  {
+    what: 'a NonRetryableError',
+    happened: { kind: 'threw', error: new NonRetryableError('no') },
+    state: 'failed',
+    sends: replyAndCompletion,
+    message: 'dead-letter',
+  },
+  {
+    what: 'over its time limit',
+    happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') },
+    state: 'queued',
+    sends: ['standard-keyed'],
+    message: 'complete',
+  },
+  {
+    what: 'over its time limit, no attempts left',
+    happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') },
+    job: { attempt: 3 },
+    state: 'failed',
+    sends: replyAndCompletion,
+    message: 'dead-letter',
+  },
+  {
+    what: 'asked to cancel',
+    happened: { kind: 'cancelled' },
+    state: 'cancelled',
+    sends: replyAndCompletion,
+    message: 'complete',
+  },
+  {
+    what: 'not started by its expiry',
+    happened: { kind: 'expired' },
+    state: 'expired',
+    sends: replyAndCompletion,
+    message: 'complete',
+  },
+  {
+    what: 'unknown type',
+    happened: { kind: 'unknown-type', error: new UnknownJobTypeError('x', []) },
+    state: 'failed',
+    sends: replyAndCompletion,
+    message: 'dead-letter',
+  },
+  {
+    what: 'input that fits no schema',
+    happened: { kind: 'invalid-input', error: new InvalidInputError('It', []) },
+    state: 'failed',
+    sends: replyAndCompletion,
+    message: 'dead-letter',
+  },
+  {
+    what: 'process died too often',
+    happened: { kind: 'buried', reason: 'MaxDeliveryCountExceeded', description: 'x' },
+    state: 'failed',
+    sends: replyAndCompletion,
+    message: 'dead-letter',
+  },
+  {
+    what: 'lock lost',
+    happened: { kind: 'lock-lost' },
+    state: 'untouched',
+    sends: [],
+    message: 'leave',
+  },
+  {
+    what: 'host is shutting down',
+    happened: { kind: 'stopping' },
+    state: 'untouched',
+    sends: [],
+    message: 'abandon',
+  },
 ];
 
 describe('decide', () => {
@@ -76,7 +156,10 @@ describe('decide', () => {
       const decided = happens(row.happened, { ...record, ...row.job });
       const state = decided.record === 'untouched' ? 'untouched' : decided.record.state;
       assert.equal(state, row.state);
-      assert.deepEqual(decided.sends.map(({ queue }) => queue), row.sends);
+      assert.deepEqual(
+        decided.sends.map(({ queue }) => queue),
+        row.sends,
+      );
       assert.equal(decided.message.kind, row.message);
       if (decided.record !== 'untouched' && row.state !== 'queued')
         assert.equal(decided.record.finishedAt, now.toISOString());
@@ -119,7 +202,8 @@ describe('consequences', () => {
       const decided = happens(happened, { ...record, ...job });
       if (decided.record === 'untouched') return;
       const again = consequences(decided.record, message, 'completions');
-      const ids = (sends: readonly { messageId: string }[]) => sends.map(({ messageId }) => messageId);
+      const ids = (sends: readonly { messageId: string }[]) =>
+        sends.map(({ messageId }) => messageId);
       assert.deepEqual(ids(again.sends), ids(decided.sends));
       assert.deepEqual(again.message, decided.message);
     });

@@ -45,7 +45,9 @@ for (const kind of ['memory', 'disk'] as const)
     const take = async (receiver: ServiceBusReceiver, count: number) => {
       const taken: ServiceBusReceivedMessage[] = [];
       while (taken.length < count) {
-        const more = await receiver.receiveMessages(count - taken.length, { maxWaitTimeInMs: 5000 });
+        const more = await receiver.receiveMessages(count - taken.length, {
+          maxWaitTimeInMs: 5000,
+        });
         assert.ok(more.length > 0, `waited in vain for message ${taken.length + 1} of ${count}`);
         taken.push(...more);
       }
@@ -80,11 +82,18 @@ for (const kind of ['memory', 'disk'] as const)
       const { correlationId, contentType, subject, replyTo, replyToSessionId, to } = json ?? {};
       assert.deepEqual(
         { correlationId, contentType, subject, replyTo, replyToSessionId, to },
-        { correlationId: 'c', contentType: 'application/json', subject: 's', replyTo: 'r', replyToSessionId: 'rs', to: 't' },
+        {
+          correlationId: 'c',
+          contentType: 'application/json',
+          subject: 's',
+          replyTo: 'r',
+          replyToSessionId: 'rs',
+          to: 't',
+        },
       );
       assert.equal(json?.timeToLive, 60_000);
       assert.equal(json?.deliveryCount, 0);
-      assert.deepEqual([...(bytes?.body as Buffer)], [0, 1, 255]);
+      assert.deepEqual([...Buffer.from(bytes?.body as Buffer)], [0, 1, 255]);
       assert.ok(sequence && value && sequence.messageId && value.messageId);
       for (const message of [json, bytes, sequence, value])
         if (message) await receiver.completeMessage(message);
@@ -99,7 +108,10 @@ for (const kind of ['memory', 'disk'] as const)
       for (let n = 0; n < 300; n++) assert.ok(batch.tryAddMessage({ body: n }));
       await sender.sendMessages(batch);
       const taken = await take(receiver, 300);
-      assert.deepEqual(taken.map(({ body }) => body), Array.from({ length: 300 }, (_, n) => n));
+      assert.deepEqual(
+        taken.map(({ body }) => body),
+        Array.from({ length: 300 }, (_, n) => n),
+      );
       await Promise.all(taken.map((message) => receiver.completeMessage(message)));
       await none(receiver);
     });
@@ -123,7 +135,10 @@ for (const kind of ['memory', 'disk'] as const)
       for (let delivery = 0; delivery < 3; delivery++) {
         const [message] = await take(receiver, 1);
         assert.equal(message?.deliveryCount, delivery);
-        assert.equal(message?.applicationProperties?.['seen'], delivery === 0 ? undefined : delivery);
+        assert.equal(
+          message?.applicationProperties?.['seen'],
+          delivery === 0 ? undefined : delivery,
+        );
         if (message) await receiver.abandonMessage(message, { seen: delivery + 1 });
       }
       const letters = client.createReceiver('plain', { subQueueType: 'deadLetter' });
@@ -135,7 +150,9 @@ for (const kind of ['memory', 'disk'] as const)
 
     test('dead-lettered with reason, description and properties', async () => {
       const receiver = client.createReceiver('patient');
-      await client.createSender('patient').sendMessages({ body: 'bad', applicationProperties: { a: 1 } });
+      await client
+        .createSender('patient')
+        .sendMessages({ body: 'bad', applicationProperties: { a: 1 } });
       const [message] = await take(receiver, 1);
       assert.ok(message);
       await receiver.deadLetterMessage(message, {
@@ -205,7 +222,10 @@ for (const kind of ['memory', 'disk'] as const)
       ]);
       await sender.scheduleMessages({ body: 5, messageId: 'd' }, new Date(Date.now() + 50));
       const taken = await take(receiver, 2);
-      assert.deepEqual(taken.map(({ body }) => body), [1, 3]);
+      assert.deepEqual(
+        taken.map(({ body }) => body),
+        [1, 3],
+      );
       for (const message of taken) await receiver.completeMessage(message);
       await none(receiver, 2100);
       await sender.sendMessages({ body: 6, messageId: 'd' });
@@ -247,7 +267,10 @@ for (const kind of ['memory', 'disk'] as const)
       const receiver = client.createReceiver('patient');
       await sender.sendMessages([{ body: 'p1' }, { body: 'p2' }]);
       const peeked = await receiver.peekMessages(10, { fromSequenceNumber: undefined as never });
-      assert.deepEqual(peeked.map(({ body }) => body), ['p1', 'p2']);
+      assert.deepEqual(
+        peeked.map(({ body }) => body),
+        ['p1', 'p2'],
+      );
       const taken = await take(receiver, 2);
       for (const message of taken) await receiver.completeMessage(message);
     });
@@ -263,9 +286,14 @@ for (const kind of ['memory', 'disk'] as const)
       const sender = client.createSender('sessions');
       await sender.sendMessages([1, 2, 3].map((body) => ({ body, sessionId: 'A' })));
       const session = await client.acceptSession('sessions', 'A');
-      await assert.rejects(client.acceptSession('sessions', 'A'), { code: 'SessionCannotBeLocked' });
+      await assert.rejects(client.acceptSession('sessions', 'A'), {
+        code: 'SessionCannotBeLocked',
+      });
       const taken = await take(session, 3);
-      assert.deepEqual(taken.map(({ body }) => body), [1, 2, 3]);
+      assert.deepEqual(
+        taken.map(({ body }) => body),
+        [1, 2, 3],
+      );
       await session.setSessionState({ at: 3 });
       if (taken[0]) await session.completeMessage(taken[0]);
       await session.close();
@@ -273,8 +301,14 @@ for (const kind of ['memory', 'disk'] as const)
       assert.equal(next.sessionId, 'A');
       assert.deepEqual(await next.getSessionState(), { at: 3 });
       const again = await take(next, 2);
-      assert.deepEqual(again.map(({ body }) => body), [2, 3]);
-      assert.deepEqual(again.map(({ deliveryCount }) => deliveryCount), [1, 1]);
+      assert.deepEqual(
+        again.map(({ body }) => body),
+        [2, 3],
+      );
+      assert.deepEqual(
+        again.map(({ deliveryCount }) => deliveryCount),
+        [1, 1],
+      );
       for (const message of again) await next.completeMessage(message);
       await next.setSessionState(null);
       await next.close();
@@ -282,7 +316,9 @@ for (const kind of ['memory', 'disk'] as const)
 
     test('a session lock that is not renewed is lost', async () => {
       await client.createSender('sessions').sendMessages({ body: 1, sessionId: 'B' });
-      const session = await client.acceptSession('sessions', 'B', { maxAutoLockRenewalDurationInMs: 0 });
+      const session = await client.acceptSession('sessions', 'B', {
+        maxAutoLockRenewalDurationInMs: 0,
+      });
       const [message] = await take(session, 1);
       assert.ok(message);
       const next = await client.acceptNextSession('sessions');

@@ -19,7 +19,10 @@ const logFile = () => join(folder, `log-${files++}`);
 
 async function lines(file: string): Promise<Record<string, unknown>[]> {
   const text = await readFile(file, 'utf8').catch(() => '');
-  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
 }
 
 before(async () => {
@@ -80,8 +83,14 @@ describe('submit', () => {
 
   test('a refused request does not use up its Idempotency-Key', async () => {
     const headers = { 'idempotency-key': 'mended' };
-    assert.equal((await client.post({ type: 'test.echo', input: { bad: 1 } }, headers)).status, 422);
-    assert.equal((await client.post({ type: 'test.echo', input: { value: 1 } }, headers)).status, 202);
+    assert.equal(
+      (await client.post({ type: 'test.echo', input: { bad: 1 } }, headers)).status,
+      422,
+    );
+    assert.equal(
+      (await client.post({ type: 'test.echo', input: { value: 1 } }, headers)).status,
+      202,
+    );
   });
 
   test('carries a large input and a large result past the limits of message and record', async () => {
@@ -108,11 +117,29 @@ describe('submit', () => {
 describe('refusals', () => {
   const refused: [what: string, body: unknown, headers: object, status: number, code: string][] = [
     ['an unknown type', { type: 'nope', input: {} }, {}, 422, 'unknown_job_type'],
-    ['an input that does not fit', { type: 'test.echo', input: { no: 1 } }, {}, 422, 'invalid_input'],
+    [
+      'an input that does not fit',
+      { type: 'test.echo', input: { no: 1 } },
+      {},
+      422,
+      'invalid_input',
+    ],
     ['an unknown field', { type: 'test.echo', input: {}, dealy: '1s' }, {}, 400, 'bad_request'],
     ['a wrong duration', { type: 'test.echo', delay: 'soon' }, {}, 400, 'bad_request'],
-    ['delay beside runAt', { type: 'test.echo', input: { value: 1 }, delay: '1s', runAt: '2030-01-01T00:00:00Z' }, {}, 400, 'bad_request'],
-    ['a reply queue that is none', { type: 'test.echo', input: { value: 1 }, replyTo: 'standard' }, {}, 400, 'bad_request'],
+    [
+      'delay beside runAt',
+      { type: 'test.echo', input: { value: 1 }, delay: '1s', runAt: '2030-01-01T00:00:00Z' },
+      {},
+      400,
+      'bad_request',
+    ],
+    [
+      'a reply queue that is none',
+      { type: 'test.echo', input: { value: 1 }, replyTo: 'standard' },
+      {},
+      400,
+      'bad_request',
+    ],
     ['malformed JSON', '{"type":', {}, 400, 'bad_request'],
     ['another content type', '{}', { 'content-type': 'text/plain' }, 415, 'unsupported_media_type'],
     ['30 MB', `"${'a'.repeat(30_000_000)}"`, {}, 413, 'payload_too_large'],
@@ -212,7 +239,10 @@ describe('failure', () => {
     const times = (await lines(log)).map(({ at }) => Number(at));
     const [first = 0, second = 0, third = 0] = times;
     assert.equal(times.length, 3);
-    assert.ok(second - first >= 195 && third - second >= 595, `delays ${second - first}, ${third - second}`);
+    assert.ok(
+      second - first >= 195 && third - second >= 595,
+      `delays ${second - first}, ${third - second}`,
+    );
     const letter = await deadLetter('standard', id);
     assert.equal(letter.deadLetterReason, 'Error');
     assert.match(letter.deadLetterErrorDescription ?? '', /Attempt 3 fails/);
@@ -300,8 +330,11 @@ describe('messages', () => {
     await sender.sendMessages(message);
     await sender.sendMessages(message);
     await sender.sendMessages({ ...message, messageId: 'marker', body: { log, name: 'marker' } });
-    await until('the marker', async () =>
-      (await lines(log)).some(({ name }) => name === 'marker') && (await client.call('/jobs/twice')).ok,
+    await until(
+      'the marker',
+      async () =>
+        (await lines(log)).some(({ name }) => name === 'marker') &&
+        (await client.call('/jobs/twice')).ok,
     );
     assert.equal((await lines(log)).filter(({ name }) => name === 'twice').length, 1);
   });
@@ -345,7 +378,11 @@ describe('replies', () => {
   test('come with the correlation id, on the asked session, for success and for failure', async () => {
     const receiver = await bus.acceptSession('replies-keyed', 'me');
     const ask = (type: string, input: unknown, correlationId: string) =>
-      client.submit(type, input, { replyTo: 'replies-keyed', replyToSessionId: 'me', correlationId });
+      client.submit(type, input, {
+        replyTo: 'replies-keyed',
+        replyToSessionId: 'me',
+        correlationId,
+      });
     const good = await ask('test.echo', { value: 'x' }, 'good');
     const bad = await ask('test.failing', { log: logFile(), final: true }, 'bad');
     const replies = new Map<unknown, { contentType?: string; body: Record<string, unknown> }>();
@@ -382,7 +419,10 @@ describe('cancel', () => {
     assert.equal(((await response.json()) as Status).state, 'cancelled');
     const later = await client.submit('test.noted', { log, name: 'later' }, { delay: '900ms' });
     await client.ended(later.id);
-    assert.deepEqual((await lines(log)).map(({ name }) => name), ['later']);
+    assert.deepEqual(
+      (await lines(log)).map(({ name }) => name),
+      ['later'],
+    );
     const again = await client.call(`/jobs/${job.id}/cancel`, { method: 'POST' });
     assert.equal(again.status, 409);
   });

@@ -118,15 +118,4 @@ const recurring = defineJob({
   },
 });
 
-registerApp([
-  ...catalogue,
-  echo,
-  noted,
-  keyed,
-  failing,
-  slow,
-  counting,
-  large,
-  deadly,
-  recurring,
-]);
+registerApp([...catalogue, echo, noted, keyed, failing, slow, counting, large, deadly, recurring]);

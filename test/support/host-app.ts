@@ -1,4 +1,5 @@
 /** An app without Longhaul: what the Functions documentation shows, for the host's own tests. */
+import { ReadableStream } from 'node:stream/web';
 import { app, type InvocationContext, type Timer } from '@azure/functions';
 import { ServiceBusClient } from '@azure/service-bus';
 
@@ -27,12 +28,14 @@ app.http('notes', { methods: ['GET'], handler: async () => ({ jsonBody: notes })
 app.http('stream', {
   methods: ['GET'],
   handler: async () => ({
-    body: (async function* () {
-      for (const part of ['one ', 'two ', 'three']) {
-        yield part;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    })(),
+    body: ReadableStream.from(
+      (async function* () {
+        for (const part of ['one ', 'two ', 'three']) {
+          yield new TextEncoder().encode(part);
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      })(),
+    ),
   }),
 });
 app.http('throws', {
@@ -82,7 +85,6 @@ app.http('send', {
   methods: ['POST'],
   route: 'send/{queue}',
   handler: async (request) => {
-    // biome-ignore lint/style/noProcessEnv: what a function app does
     const client = new ServiceBusClient(process.env['ServiceBus'] ?? '');
     await client
       .createSender(request.params['queue'] ?? '')

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { EventContext, Receiver } from 'rhea';
 import { ServiceBusFault } from '../entity/errors.ts';
 import type { Queue } from '../entity/queue.ts';
-import { maxMessageSize, toAmqpError } from './links.ts';
+import { maxMessageSize, toAmqpError } from './faults.ts';
 import { type Content, MalformedMessage, messagesOfBatch, parseMessage } from './message.ts';
 import { accepted, rawOf, rejected, update } from './rhea-internals.ts';
 
@@ -37,8 +37,11 @@ export function parse(raw: Buffer): Content {
   try {
     return parseMessage(raw, () => randomUUID().replaceAll('-', ''));
   } catch (cause) {
-    if (cause instanceof ServiceBusFault) throw cause;
-    const why = cause instanceof MalformedMessage ? cause.message : String(cause);
-    throw new ServiceBusFault('amqp:decode-error', `This is no AMQP 1.0 message: ${why}`);
+    throw undecodable(cause);
   }
+}
+
+function undecodable(cause: unknown): ServiceBusFault {
+  const why = cause instanceof MalformedMessage ? cause.message : String(cause);
+  return new ServiceBusFault('amqp:decode-error', `This is no AMQP 1.0 message: ${why}`);
 }

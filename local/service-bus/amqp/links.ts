@@ -1,16 +1,14 @@
 /** The links of one connection: who asked for what, and which of the four kinds of node answers. */
-import type { EventContext, Receiver, Sender, Session } from 'rhea';
+import type { EventContext, Sender, Session } from 'rhea';
 import { ServiceBusFault } from '../entity/errors.ts';
 import { type Namespace, parseAddress } from '../namespace.ts';
+import { maxMessageSize, refuse } from './faults.ts';
 import { receiveFromClient } from './incoming.ts';
 import { answerManagement } from './management.ts';
 import { OutgoingLink } from './outgoing.ts';
 import { answerRequests, type ReplyLinks } from './request-response.ts';
 import { attachOf, type ReceiverInternals, type SenderInternals } from './rhea-internals.ts';
 import { int, string } from './types.ts';
-
-// The service's limit in the Standard tier; the SDKs size their batches by it.
-export const maxMessageSize = 262_144;
 
 export class ConnectionLinks implements ReplyLinks {
   readonly #namespace: Namespace;
@@ -85,7 +83,8 @@ export class ConnectionLinks implements ReplyLinks {
   closeSession(session: Session | undefined): void {
     for (const sender of this.#outgoing.keys())
       if (sender.session === session) this.#closeOutgoing(sender);
-    for (const sender of this.#replies) if (sender.session === session) this.#replies.delete(sender);
+    for (const sender of this.#replies)
+      if (sender.session === session) this.#replies.delete(sender);
   }
 
   closeAll(): void {
@@ -107,7 +106,10 @@ const acceptToken = () => ({
 });
 
 const noAnonymousTerminus = () =>
-  new ServiceBusFault('amqp:not-implemented', 'Give the link an address: a queue of topology.json.');
+  new ServiceBusFault(
+    'amqp:not-implemented',
+    'Give the link an address: a queue of topology.json.',
+  );
 
 function echo(link: SenderInternals | ReceiverInternals): void {
   const asked = attachOf(link);
@@ -115,19 +117,4 @@ function echo(link: SenderInternals | ReceiverInternals): void {
     if (asked[end]) link.local.attach[end] = asked[end].described();
   for (const mode of ['snd_settle_mode', 'rcv_settle_mode'] as const)
     if (asked[mode] !== undefined) link.local.attach[mode] = asked[mode];
-}
-
-/** Attach with no terminus and detach with the error, in one write: the SDKs read the two together. */
-export function refuse(link: SenderInternals | ReceiverInternals, fault: unknown): void {
-  const { condition, description } = toAmqpError(fault);
-  link.local.attach['source'] = null;
-  link.local.attach['target'] = null;
-  (link as unknown as Receiver).close({ condition, description });
-}
-
-export function toAmqpError(fault: unknown): { condition: string; description: string } {
-  if (fault instanceof ServiceBusFault)
-    return { condition: fault.condition, description: fault.message };
-  const text = fault instanceof Error ? fault.message : String(fault);
-  return { condition: 'amqp:internal-error', description: text || 'The broker failed.' };
 }

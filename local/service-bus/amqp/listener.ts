@@ -86,7 +86,11 @@ function serve(container: Container, namespace: Namespace, socket: Socket): void
   connection.on('sender_error', () => undefined);
   connection.on('receiver_error', () => undefined);
   socket.on('error', () => socket.destroy());
-  socket.on('close', () => links.closeAll());
+  socket.on('close', () => {
+    links.closeAll();
+    // rhea ends its heartbeats at the peer's FIN only; a socket that was destroyed brings none.
+    connection._disconnected();
+  });
   tune(connection, socket);
   connection.accept(socket);
 }

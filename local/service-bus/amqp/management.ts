@@ -1,10 +1,11 @@
 /** `$management` of a queue: the operations that are not transfers (SERVICE-BUS.md, 6). */
 import rhea, { type Message as AmqpMessage } from 'rhea';
+import type { Settlement } from '../entity/consumer.ts';
 import { ServiceBusFault } from '../entity/errors.ts';
 import type { Message } from '../entity/message.ts';
-import type { Queue, Settlement } from '../entity/queue.ts';
+import type { Queue } from '../entity/queue.ts';
+import { toAmqpError } from './faults.ts';
 import { parse } from './incoming.ts';
-import { toAmqpError } from './links.ts';
 import { formatMessage } from './message.ts';
 import { toEnvelope, tokenBytes } from './outgoing.ts';
 import type { Answer } from './request-response.ts';
@@ -49,24 +50,27 @@ const operations: Record<string, Operation> = {
     queue.receiveDeferred(
       list(body['sequence-numbers']).map(toNumber),
       { settlesFirst, room: () => 1, take: (message) => taken.push(message) },
-      sessionId === undefined ? undefined : queue.sessionHeldBy(sessionId),
+      sessionId === undefined ? undefined : sessionsOf(queue).heldBy(sessionId),
     );
     return { messages: taken.map((message) => entry(message)) };
   },
   'com.microsoft:renew-session-lock': (queue, body) => ({
-    expiration: timestamp(queue.renewSession(sessionOf(body))),
+    expiration: timestamp(sessionsOf(queue).renew(sessionOf(body))),
   }),
   'com.microsoft:set-session-state': (queue, body) => {
     const state = body['session-state'];
-    queue.setSessionState(sessionOf(body), Buffer.isBuffer(state) ? Buffer.from(state) : undefined);
+    sessionsOf(queue).setState(
+      sessionOf(body),
+      Buffer.isBuffer(state) ? Buffer.from(state) : undefined,
+    );
     return {};
   },
   'com.microsoft:get-session-state': (queue, body) => ({
-    'session-state': queue.sessionHeldBy(sessionOf(body)).state ?? null,
+    'session-state': sessionsOf(queue).heldBy(sessionOf(body)).state ?? null,
   }),
   'com.microsoft:get-message-sessions': (queue, body) => {
     const skip = Number(body['skip'] ?? 0);
-    const ids = queue.sessionIds().slice(skip, skip + Number(body['top'] ?? 100));
+    const ids = sessionsOf(queue).ids.slice(skip, skip + Number(body['top'] ?? 100));
     if (ids.length === 0) return 'nothing';
     return { skip: int(skip + ids.length), 'sessions-ids': ids };
   },
@@ -112,6 +116,11 @@ function entry(message: Message): Body {
   return { message: content, 'lock-token': types.wrap_uuid(tokenBytes(message.lock.token)) };
 }
 
+function sessionsOf({ sessions, settings }: Queue) {
+  if (sessions) return sessions;
+  throw new ServiceBusFault('amqp:not-allowed', `The queue ${settings.name} has no sessions.`);
+}
+
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
@@ -153,4 +162,3 @@ function settlementOf(body: Body): Settlement {
       );
   }
 }
-

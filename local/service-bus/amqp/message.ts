@@ -44,13 +44,16 @@ interface Section {
   end: number;
 }
 
+// Bytes of a fixed-width value by the first digit of its type code, from 0x4 on.
+const fixedWidths = [0, 1, 2, 4, 8, 16];
+
 /** Where the encoded value that starts at `at` ends (AMQP 1.0 part 1, 1.2 and 1.6). */
 function endOfValue(buffer: Buffer, at: number): number {
   const code = buffer[at];
   if (code === undefined) throw new MalformedMessage('The message ends inside a value.');
   if (code === 0) return endOfValue(buffer, endOfValue(buffer, at + 1));
   const width = code >> 4;
-  if (width >= 4 && width <= 9) return at + 1 + [0, 1, 2, 4, 8, 16][width - 4]!;
+  if (width >= 4 && width <= 9) return at + 1 + (fixedWidths[width - 4] ?? 0);
   if (width === 0xa || width === 0xc || width === 0xe) return at + 2 + buffer.readUInt8(at + 1);
   if (width === 0xb || width === 0xd || width === 0xf) return at + 5 + buffer.readUInt32BE(at + 1);
   throw new MalformedMessage(`0x${code.toString(16)} is no AMQP type.`);
@@ -70,15 +73,15 @@ function sectionsOf(buffer: Buffer): Section[] {
   return sections;
 }
 
-const decodeValue = (bytes: Buffer): unknown =>
-  rhea.types.unwrap(new codec.Reader(bytes).read());
+const decodeValue = (bytes: Buffer): unknown => rhea.types.unwrap(new codec.Reader(bytes).read());
 
 /** The encoded values inside an encoded list or map. */
 function itemsOf(buffer: Buffer, at: number): Buffer[] {
   const code = buffer[at];
   if (code === 0x45) return [];
   const wide = code === 0xd0 || code === 0xd1;
-  if (!wide && code !== 0xc0 && code !== 0xc1) throw new MalformedMessage('Expected a list or map.');
+  if (!wide && code !== 0xc0 && code !== 0xc1)
+    throw new MalformedMessage('Expected a list or map.');
   const count = wide ? buffer.readUInt32BE(at + 5) : buffer.readUInt8(at + 2);
   const items: Buffer[] = [];
   for (let i = 0, position = at + (wide ? 9 : 3); i < count; i++) {
@@ -87,6 +90,14 @@ function itemsOf(buffer: Buffer, at: number): Buffer[] {
     position = end;
   }
   return items;
+}
+
+/** The keys and values of an encoded map, which come in turns. */
+function* pairsOf(items: readonly Buffer[]): Generator<[key: Buffer, value: Buffer]> {
+  for (let i = 0; i < items.length; i += 2) {
+    const [key, value] = items.slice(i, i + 2);
+    if (key && value) yield [key, value];
+  }
 }
 
 function compound(listOrMap: 'list' | 'map', items: readonly Buffer[]): Buffer {
@@ -160,8 +171,7 @@ function readHeader(content: Content, fields: Buffer[]): void {
 }
 
 function readAnnotations(content: Content, items: Buffer[]): void {
-  for (let i = 0; i + 1 < items.length; i += 2) {
-    const [key, value] = [items[i]!, items[i + 1]!];
+  for (const [key, value] of pairsOf(items)) {
     const name = String(decodeValue(key));
     if (owned.has(name)) continue;
     content.annotations.push(Buffer.concat([key, value]));
@@ -210,8 +220,8 @@ export function withApplicationProperties(bare: Buffer, changes: Record<string, 
   const existing = parts.find(({ code }) => code === section.applicationProperties);
   const items = existing ? itemsOf(bare, existing.value) : [];
   const kept: Buffer[] = [];
-  for (let i = 0; i + 1 < items.length; i += 2)
-    if (!(String(decodeValue(items[i]!)) in changes)) kept.push(items[i]!, items[i + 1]!);
+  for (const [key, value] of pairsOf(items))
+    if (!(String(decodeValue(key)) in changes)) kept.push(key, value);
   const map = compound('map', [
     ...kept,
     ...added.flatMap(([name, value]) => [encodeValue(name), encodeValue(value)]),

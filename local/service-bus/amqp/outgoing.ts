@@ -1,10 +1,12 @@
 /** Messages from a queue to a client: credit, delivery, settlement, sessions. */
 import type { Delivery, EventContext, Sender } from 'rhea';
+import type { Consumer, Settlement } from '../entity/consumer.ts';
 import { ServiceBusFault, sessionLockLost } from '../entity/errors.ts';
 import type { Message } from '../entity/message.ts';
-import type { Consumer, Queue, SessionWaiter, Settlement } from '../entity/queue.ts';
+import type { Queue } from '../entity/queue.ts';
 import type { Session } from '../entity/session.ts';
-import { refuse, toAmqpError } from './links.ts';
+import type { SessionWaiter } from '../entity/sessions.ts';
+import { refuse, toAmqpError } from './faults.ts';
 import { formatMessage } from './message.ts';
 import {
   accepted,
@@ -15,7 +17,7 @@ import {
   type SessionInternals,
   settleDelivery,
 } from './rhea-internals.ts';
-import { int, long, reorderGuid, string, symbol, ticks, timestamp } from './types.ts';
+import { int, long, reorderGuid, string, type symbol, ticks, timestamp } from './types.ts';
 
 const sessionFilter = 'com.microsoft:session-filter';
 // The service's own wait for a next session when the client names none (SERVICE-BUS.md, 5).
@@ -51,7 +53,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     this.#link._get_drain = () => this.#drained();
     if (wanted === undefined) this.#queue.addConsumer(this);
     else if (wanted === null) this.#waitForSession();
-    else this.#answerWith(this.#queue.accept(wanted, this));
+    else if (this.#queue.sessions) this.#answerWith(this.#queue.sessions.accept(wanted, this));
   }
 
   close(): void {
@@ -59,8 +61,8 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     this.#closed = true;
     this.#cancelWait?.();
     this.#queue.removeConsumer(this);
-    this.#queue.stopWaiting(this);
-    if (this.#session) this.#queue.releaseSession(this.#session, this);
+    this.#queue.sessions?.stopWaiting(this);
+    if (this.#session) this.#queue.sessions?.release(this.#session, this);
   }
 
   // --- credit -----------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const { token, remote_state: state } = delivery as Delivery & { token?: string };
     if (!delivery || !token) return;
     try {
-      if (this.#session) this.#queue.sessionHeldBy(this.#session.id, this);
+      if (this.#session) this.#queue.sessions?.heldBy(this.#session.id, this);
       this.#queue.settle(token, toSettlement(outcome, state));
     } catch (fault) {
       settleDelivery(delivery, rejected(this.#asLost(fault)));
@@ -156,7 +158,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const properties = attachOf(this.#sender).properties;
     const waitMs = Number(properties?.['com.microsoft:timeout'] ?? defaultWaitMs);
     this.#cancelWait = this.#queue.after(Math.min(waitMs, 65_000), () => {
-      this.#queue.stopWaiting(this);
+      this.#queue.sessions?.stopWaiting(this);
       this.#link.open();
       refuse(
         this.#link,
@@ -166,14 +168,14 @@ export class OutgoingLink implements Consumer, SessionWaiter {
         ),
       );
     });
-    this.#queue.acceptNext(this);
+    this.#queue.sessions?.acceptNext(this);
   }
 
   granted(session: Session): void {
     this.#cancelWait?.();
     // The client may have gone without a word while it waited.
     if (this.#closed || !this.#link.state.remote_open) {
-      this.#queue.releaseSession(session, this);
+      this.#queue.sessions?.release(session, this);
       return;
     }
     this.#answerWith(session);

@@ -1,5 +1,11 @@
 /** A node that answers requests: `$cbs` and `$management` speak the same way. */
-import rhea, { type EventContext, type Message, type Receiver, type Sender, type Session } from 'rhea';
+import rhea, {
+  type EventContext,
+  type Message,
+  type Receiver,
+  type Sender,
+  type Session,
+} from 'rhea';
 import { accepted, rawOf, update } from './rhea-internals.ts';
 import type { Typed } from './types.ts';
 

@@ -43,6 +43,7 @@ export type ReceiverInternals = Omit<Receiver, keyof LinkInternals> & LinkIntern
 export type ConnectionInternals = Connection & {
   output(): void;
   _write_frame(): void;
+  _disconnected(): void;
   is_open(): boolean;
   accept(socket: unknown): void;
   remote: { open?: { hostname?: string } };
@@ -95,7 +96,8 @@ export interface RemoteAttach {
   properties?: Record<string, unknown>;
 }
 
-export const attachOf = (link: unknown) => (link as { remote: { attach: RemoteAttach } }).remote.attach;
+export const attachOf = (link: unknown) =>
+  (link as { remote: { attach: RemoteAttach } }).remote.attach;
 
 interface Outcome {
   described(): unknown;

@@ -53,9 +53,6 @@ export function encodeValue(value: unknown): Buffer {
  * on `$management` in that of RFC 9562. This turns one into the other, either way.
  */
 export function reorderGuid(bytes: Buffer): Buffer {
-  const [b0, b1, b2, b3, b4, b5, b6, b7] = bytes;
-  return Buffer.concat([
-    Buffer.from([b3!, b2!, b1!, b0!, b5!, b4!, b7!, b6!]),
-    bytes.subarray(8, 16),
-  ]);
+  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+  return Buffer.from(order.map((from) => bytes[from] ?? 0));
 }

@@ -34,3 +34,15 @@ export const sessionLockLost = (id: string) =>
     'com.microsoft:session-lock-lost',
     `The session lock on '${id}' has expired or was released. Accept the session again.`,
   );
+
+export const messageNotFound = (why: string) =>
+  new ServiceBusFault(
+    'com.microsoft:message-not-found',
+    `A message of these sequence numbers could not be found: ${why}`,
+  );
+
+export const sessionIdMissing = (queue: string) =>
+  new ServiceBusFault(
+    'amqp:not-allowed',
+    `The SessionId was not set on a message, and it cannot be sent to the entity ${queue}. Entities that have session support enabled can only receive messages that have the SessionId set.`,
+  );

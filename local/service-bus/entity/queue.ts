@@ -4,63 +4,36 @@
  * A message is active (ready or locked), deferred or scheduled. What changes is told to the journal;
  * `kept()` resolves when it survives the process.
  */
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import { type Content, withApplicationProperties } from '../amqp/message.ts';
 import type { EntityJournal, Kept } from '../store/journal.ts';
+import type { Consumer, Settlement } from './consumer.ts';
 import { Deadlines } from './deadlines.ts';
 import { Duplicates } from './duplicates.ts';
-import { lockLost, ServiceBusFault, sessionLockLost } from './errors.ts';
+import { messageNotFound, ServiceBusFault, sessionIdMissing } from './errors.ts';
+import { Locks } from './locks.ts';
 import { fromMeta, type Message, toMeta } from './message.ts';
 import { Order } from './order.ts';
-import { Session, type SessionHolder } from './session.ts';
+import { Sequence } from './sequence.ts';
+import type { Session, SessionHolder } from './session.ts';
+import { Sessions } from './sessions.ts';
 import type { QueueSettings } from './settings.ts';
-
-/** Who takes messages. `room` is how many more it can take now. */
-export interface Consumer {
-  readonly settlesFirst: boolean;
-  room(): number;
-  take(message: Message): void;
-}
-
-export interface SessionWaiter extends SessionHolder {
-  granted(session: Session): void;
-}
-
-export type Settlement =
-  | { kind: 'complete' }
-  | { kind: 'abandon'; properties?: Record<string, unknown> }
-  | { kind: 'defer'; properties?: Record<string, unknown> }
-  | {
-      kind: 'deadLetter';
-      reason?: string | undefined;
-      description?: string | undefined;
-      properties?: Record<string, unknown>;
-    };
-
-// Sequence numbers are kept in blocks, so that giving one out costs no write.
-const sequenceBlock = 10_000;
 
 export class Queue {
   readonly settings: QueueSettings;
+  /** Undefined on a queue without sessions. */
+  readonly sessions: Sessions | undefined;
   readonly #clock: Clock;
   readonly #journal: EntityJournal;
   readonly #deadLetters: Queue | undefined;
   readonly #messages = new Map<number, Message>();
   readonly #ready = new Order();
-  readonly #locks = new Map<string, Message>();
-  readonly #sessions = new Map<string, Session>();
-  /** Sessions with something ready and no receiver, first come first served. */
-  readonly #free = new Set<Session>();
-  readonly #waiters = new Set<SessionWaiter>();
+  readonly #locks: Locks;
   readonly #consumers = new Set<Consumer>();
   readonly #duplicates: Duplicates | undefined;
-  readonly #lockEnds: Deadlines<Message>;
-  readonly #sessionLockEnds: Deadlines<Session>;
   readonly #activations: Deadlines<Message>;
   readonly #expiries: Deadlines<Message>;
-  #nextSequence = 1;
-  #reserved = 1;
+  readonly #sequence: Sequence;
 
   constructor(
     settings: QueueSettings,
@@ -71,16 +44,21 @@ export class Queue {
     this.settings = settings;
     this.#clock = clock;
     this.#journal = journal;
+    this.#sequence = new Sequence(journal);
     this.#deadLetters = deadLetters;
     if (settings.duplicateWindowMs !== undefined)
       this.#duplicates = new Duplicates(settings.duplicateWindowMs, clock, journal);
     const isGone = (message: Message) => this.#messages.get(message.sequence) !== message;
-    this.#lockEnds = new Deadlines(clock, (m, now) => this.#lockEnded(m, now), (m) => !m.lock);
-    this.#sessionLockEnds = new Deadlines(
-      clock,
-      (s, now) => this.#sessionLockEnded(s, now),
-      (s) => !s.lock,
-    );
+    this.#locks = new Locks(clock, settings.lockMs, (message) => {
+      this.#giveBack(message, { counts: true });
+      this.dispatch();
+    });
+    if (settings.requiresSession)
+      this.sessions = new Sessions(clock, journal, {
+        lockMs: settings.lockMs,
+        hasReady: (session) => this.#firstReady(session.order) !== undefined,
+        giveBack: (message) => this.#giveBack(message, { counts: true }),
+      });
     this.#activations = new Deadlines(clock, (m) => this.#activate(m), isGone);
     this.#expiries = new Deadlines(clock, (m) => this.#expire(m), isGone);
   }
@@ -95,12 +73,6 @@ export class Queue {
     return this.#clock.after(delayMs, run);
   }
 
-  get depth() {
-    const depth = { active: 0, deferred: 0, scheduled: 0 };
-    for (const { state } of this.#messages.values()) depth[state]++;
-    return depth;
-  }
-
   // --- in ---------------------------------------------------------------------------------------
 
   /** Takes messages in, all or none; answers their sequence numbers (0 for a duplicate, dropped). */
@@ -110,22 +82,19 @@ export class Queue {
       if (this.#duplicates?.seenBefore(content.messageId)) return 0;
       return this.#add(content);
     });
-    this.#dispatch();
+    this.dispatch();
     return sequences;
   }
 
   #check(content: Content): void {
     if (this.settings.requiresSession && content.sessionId === undefined)
-      throw new ServiceBusFault(
-        'amqp:not-allowed',
-        `The SessionId was not set on a message, and it cannot be sent to the entity ${this.settings.name}. Entities that have session support enabled can only receive messages that have the SessionId set.`,
-      );
+      throw sessionIdMissing(this.settings.name);
   }
 
   #add(content: Content, from?: { source: string; message: Message }): number {
     const now = this.#clock.now();
     const scheduled = !from && content.scheduledFor !== undefined && content.scheduledFor > now;
-    const sequence = this.#takeSequence();
+    const sequence = this.#sequence.take();
     const message: Message = {
       sequence,
       enqueuedSequence: from?.message.enqueuedSequence ?? sequence,
@@ -148,14 +117,6 @@ export class Queue {
     return sequence;
   }
 
-  #takeSequence(): number {
-    if (this.#nextSequence >= this.#reserved) {
-      this.#reserved = this.#nextSequence + sequenceBlock;
-      this.#journal.putCounter(this.#reserved);
-    }
-    return this.#nextSequence++;
-  }
-
   #startLife(message: Message): void {
     const limits = [message.content.header.ttl, this.settings.ttlMs].filter((n) => n !== undefined);
     // A dead-letter queue keeps what it has until someone takes it (Learn: dead-letter queues).
@@ -169,22 +130,19 @@ export class Queue {
     // The service gives a scheduled message a new number when it becomes active.
     this.#messages.delete(message.sequence);
     this.#journal.deleteMessage(message.sequence);
-    message.sequence = this.#takeSequence();
+    message.sequence = this.#sequence.take();
     message.state = 'active';
     this.#messages.set(message.sequence, message);
     this.#startLife(message);
     this.#journal.putMessage(message.sequence, toMeta(message), message.content.bare);
     this.#makeReady(message, 'fresh');
-    this.#dispatch();
+    this.dispatch();
   }
 
   cancelScheduled(sequences: readonly number[]): void {
     const found = sequences.map((sequence) => this.#messages.get(sequence));
     if (found.some((message) => message?.state !== 'scheduled'))
-      throw new ServiceBusFault(
-        'com.microsoft:message-not-found',
-        `The scheduled message(s) to cancel could not be found: they were sent, cancelled or never scheduled.`,
-      );
+      throw messageNotFound('were they sent, cancelled or never scheduled?');
     for (const message of found) if (message) this.#remove(message);
   }
 
@@ -192,7 +150,7 @@ export class Queue {
 
   addConsumer(consumer: Consumer): void {
     this.#consumers.add(consumer);
-    this.#dispatch();
+    this.dispatch();
   }
 
   removeConsumer(consumer: Consumer): void {
@@ -201,12 +159,8 @@ export class Queue {
 
   /** Hands out what is ready; call it when a consumer has room again. */
   dispatch(): void {
-    this.#dispatch();
-  }
-
-  #dispatch(): void {
-    if (this.settings.requiresSession) {
-      this.#matchSessions();
+    if (this.sessions) {
+      this.sessions.match();
       return;
     }
     for (let message = this.#firstReady(this.#ready); message; ) {
@@ -246,51 +200,22 @@ export class Queue {
       consumer.take(message);
       return;
     }
-    this.#lock(message, session);
-    consumer.take(message);
-  }
-
-  #lock(message: Message, session?: Session): void {
-    const until = session?.lock?.until ?? this.#clock.now() + this.settings.lockMs;
-    message.lock = { token: randomUUID(), until, sessionId: session?.id };
-    this.#locks.set(message.lock.token, message);
-    if (session) session.locked.add(message);
-    else this.#lockEnds.add(until, message);
+    this.#locks.take(message, session);
     this.#save(message);
+    consumer.take(message);
   }
 
   /** Answers until when the lock holds now. */
   renewLock(token: string): number {
-    const message = this.#lockedBy(token);
-    if (message.lock?.sessionId !== undefined)
-      throw new ServiceBusFault(
-        'amqp:not-allowed',
-        'A message of a session has no lock of its own: renew the lock of the session.',
-      );
-    const until = this.#clock.now() + this.settings.lockMs;
-    message.lock = { token, until };
+    const message = this.#locks.renew(token);
     this.#save(message);
-    return until;
-  }
-
-  #lockedBy(token: string): Message {
-    const message = this.#locks.get(token);
-    if (!message) throw lockLost();
-    return message;
-  }
-
-  #lockEnded(message: Message, now: number): number | undefined {
-    if (!message.lock || !this.#locks.has(message.lock.token)) return undefined;
-    if (message.lock.until > now) return message.lock.until;
-    this.#giveBack(message, { counts: true });
-    this.#dispatch();
-    return undefined;
+    return message.lock?.until ?? 0;
   }
 
   // --- settlement -------------------------------------------------------------------------------
 
   settle(token: string, settlement: Settlement): void {
-    const message = this.#lockedBy(token);
+    const message = this.#locks.holder(token);
     switch (settlement.kind) {
       case 'complete':
         this.#remove(message);
@@ -309,7 +234,7 @@ export class Queue {
         this.#deadLetter(message, settlement.properties ?? {}, settlement);
         break;
     }
-    this.#dispatch();
+    this.dispatch();
   }
 
   #changeProperties(message: Message, properties: Record<string, unknown> | undefined): void {
@@ -324,10 +249,14 @@ export class Queue {
     if (counts) message.deliveryCount++;
     const limit = this.settings.maxDeliveryCount;
     if (limit !== undefined && message.deliveryCount >= limit) {
-      this.#deadLetter(message, {}, {
-        reason: 'MaxDeliveryCountExceeded',
-        description: `Message could not be consumed after ${limit} delivery attempts.`,
-      });
+      this.#deadLetter(
+        message,
+        {},
+        {
+          reason: 'MaxDeliveryCountExceeded',
+          description: `Message could not be consumed after ${limit} delivery attempts.`,
+        },
+      );
       return;
     }
     this.#save(message);
@@ -352,7 +281,7 @@ export class Queue {
     // In one group of the journal: the message is in one of the two queues, never in none.
     this.#deadLetters.#add({ ...message.content, bare }, { source: this.settings.name, message });
     this.#remove(message);
-    this.#deadLetters.#dispatch();
+    this.#deadLetters.dispatch();
   }
 
   #expire(message: Message): undefined {
@@ -360,10 +289,14 @@ export class Queue {
     // A locked message does not expire; it is looked at again when it is ready.
     if (message.lock) return;
     if (this.settings.deadLetterOnExpiry && this.#deadLetters)
-      this.#deadLetter(message, {}, {
-        reason: 'TTLExpiredException',
-        description: 'The message expired and was dead lettered.',
-      });
+      this.#deadLetter(
+        message,
+        {},
+        {
+          reason: 'TTLExpiredException',
+          description: 'The message expired and was dead lettered.',
+        },
+      );
     else this.#remove(message);
   }
 
@@ -374,14 +307,11 @@ export class Queue {
     const session = this.#sessionOf(message);
     if (!session) return;
     session.messages--;
-    this.#forgetIfDone(session);
+    this.sessions?.forgetIfDone(session);
   }
 
   #unlock(message: Message): void {
-    if (!message.lock) return;
-    this.#locks.delete(message.lock.token);
-    this.#sessionOf(message)?.locked.delete(message);
-    message.lock = undefined;
+    this.#locks.release(message, this.#sessionOf(message));
   }
 
   #save(message: Message): void {
@@ -393,10 +323,7 @@ export class Queue {
   receiveDeferred(sequences: readonly number[], consumer: Consumer, session?: Session): void {
     const found = sequences.map((sequence) => this.#messages.get(sequence));
     if (found.some((message) => message?.state !== 'deferred' || message.lock))
-      throw new ServiceBusFault(
-        'com.microsoft:message-not-found',
-        'Failed to lock one or more specified messages. The message does not exist, or is not deferred.',
-      );
+      throw messageNotFound('it does not exist, or is not deferred.');
     for (const message of found) if (message) this.#handOver(message, consumer, session);
   }
 
@@ -416,69 +343,18 @@ export class Queue {
 
   #sessionOf(message: Message): Session | undefined {
     const id = message.content.sessionId;
-    if (!this.settings.requiresSession || id === undefined) return undefined;
-    return this.#session(id);
+    return id === undefined ? undefined : this.sessions?.get(id);
   }
 
-  #session(id: string): Session {
-    let session = this.#sessions.get(id);
-    if (!session) {
-      session = new Session(id);
-      this.#sessions.set(id, session);
-    }
-    return session;
-  }
-
-  #makeReady(message: Message, how: 'fresh' | 'returned', session = this.#sessionOf(message)): void {
+  #makeReady(
+    message: Message,
+    how: 'fresh' | 'returned',
+    session = this.#sessionOf(message),
+  ): void {
     const order = session?.order ?? this.#ready;
     if (how === 'fresh') order.append(message.sequence);
     else order.putBack(message.sequence);
-    if (session) this.#offer(session);
-  }
-
-  #offer(session: Session): void {
-    if (session.lock) session.lock.holder.ready();
-    else if (this.#firstReady(session.order)) this.#free.add(session);
-  }
-
-  /** Waits in line for the next free session, or takes it at once. */
-  acceptNext(waiter: SessionWaiter): void {
-    this.#waiters.add(waiter);
-    this.#matchSessions();
-  }
-
-  stopWaiting(waiter: SessionWaiter): void {
-    this.#waiters.delete(waiter);
-  }
-
-  accept(id: string, holder: SessionHolder): Session {
-    const session = this.#session(id);
-    if (session.lock)
-      throw new ServiceBusFault(
-        'com.microsoft:session-cannot-be-locked',
-        `The requested session '${id}' cannot be accepted. It may be locked by another receiver.`,
-      );
-    this.#grant(session, holder);
-    return session;
-  }
-
-  #grant(session: Session, holder: SessionHolder): void {
-    this.#free.delete(session);
-    const { until } = session.grant(holder, this.#clock.now() + this.settings.lockMs);
-    this.#sessionLockEnds.add(until, session);
-  }
-
-  #matchSessions(): void {
-    while (this.#free.size > 0 && this.#waiters.size > 0) {
-      const [session] = this.#free;
-      const [waiter] = this.#waiters;
-      if (!session || !waiter) return;
-      this.#free.delete(session);
-      if (!this.#firstReady(session.order)) continue;
-      this.#waiters.delete(waiter);
-      this.#grant(session, waiter);
-      waiter.granted(session);
-    }
+    if (session) this.sessions?.offer(session);
   }
 
   /** Gives the session's consumer what is ready, in order. */
@@ -492,56 +368,6 @@ export class Queue {
     }
   }
 
-  sessionHeldBy(id: string, holder?: SessionHolder): Session {
-    const session = this.#sessions.get(id);
-    if (!session?.lock || (holder && session.lock.holder !== holder)) throw sessionLockLost(id);
-    return session;
-  }
-
-  renewSession(id: string): number {
-    const session = this.sessionHeldBy(id);
-    const until = this.#clock.now() + this.settings.lockMs;
-    if (session.lock) session.lock.until = until;
-    return until;
-  }
-
-  setSessionState(id: string, state: Buffer | undefined): void {
-    this.sessionHeldBy(id).state = state;
-    this.#journal.putSessionState(id, state);
-  }
-
-  sessionIds(): string[] {
-    return [...this.#sessions.values()]
-      .filter(({ messages, state }) => messages > 0 || state !== undefined)
-      .map(({ id }) => id)
-      .sort();
-  }
-
-  /** The holder is done: its unsettled messages are ready again, in order, one delivery more. */
-  releaseSession(session: Session, holder: SessionHolder): void {
-    if (session.lock?.holder !== holder) return;
-    session.lock = undefined;
-    for (const message of [...session.locked]) this.#giveBack(message, { counts: true });
-    this.#offer(session);
-    this.#forgetIfDone(session);
-    this.#dispatch();
-  }
-
-  #sessionLockEnded(session: Session, now: number): number | undefined {
-    if (!session.lock) return undefined;
-    if (session.lock.until > now) return session.lock.until;
-    const { holder } = session.lock;
-    this.releaseSession(session, holder);
-    holder.lost();
-    return undefined;
-  }
-
-  #forgetIfDone(session: Session): void {
-    if (!session.isForgettable) return;
-    this.#sessions.delete(session.id);
-    this.#free.delete(session);
-  }
-
   // --- restart ----------------------------------------------------------------------------------
 
   /**
@@ -550,9 +376,10 @@ export class Queue {
    * delivery counts. Sessions are free: their receivers' links ended with the broker.
    */
   restore(kept: Kept, { releaseLocks }: { releaseLocks: boolean }): void {
-    this.#nextSequence = this.#reserved = kept.counter;
+    this.#sequence.restore(kept.counter);
     for (const [key, duplicate] of kept.duplicates) this.#duplicates?.restore(key, duplicate);
-    for (const [id, state] of kept.sessionStates) this.#session(id).state = state;
+    for (const [id, state] of kept.sessionStates)
+      if (this.sessions) this.sessions.get(id).state = state;
     for (const [sequence, meta] of kept.meta) {
       const bare = kept.bodies.get(sequence);
       if (bare) this.#restoreMessage(fromMeta(sequence, meta, bare), releaseLocks);
@@ -567,13 +394,12 @@ export class Queue {
     if (message.state === 'scheduled') this.#activations.add(message.enqueuedAt, message);
     else if (message.lock && (releaseLocks || session)) this.#giveBack(message, { counts: true });
     else if (message.lock) {
-      this.#locks.set(message.lock.token, message);
-      this.#lockEnds.add(message.lock.until, message);
+      this.#locks.restore(message);
     } else if (message.state === 'active') this.#makeReady(message, 'fresh', session);
   }
 
   close(): void {
-    for (const deadlines of [this.#lockEnds, this.#sessionLockEnds, this.#activations, this.#expiries])
-      deadlines.close();
+    for (const part of [this.#locks, this.#activations, this.#expiries, this.sessions])
+      part?.close();
   }
 }

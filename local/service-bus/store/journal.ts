@@ -109,7 +109,13 @@ export class EntityJournal {
   }
 
   async read(store: Store): Promise<Kept> {
-    const kept: Kept = { meta: [], bodies: new Map(), sessionStates: [], duplicates: [], counter: 1 };
+    const kept: Kept = {
+      meta: [],
+      bodies: new Map(),
+      sessionStates: [],
+      duplicates: [],
+      counter: 1,
+    };
     for await (const [key, value] of store.read(this.#prefix)) {
       const [kind, name = ''] = key.slice(this.#prefix.length).split('/');
       if (kind === 'm') kept.meta.push([Number(name), value]);

@@ -1,0 +1,21 @@
+import type { Message } from './message.ts';
+
+/** Who takes messages. `room` is how many more it can take now. */
+export interface Consumer {
+  /** Receive-and-delete: a message is gone when it is handed over. */
+  readonly settlesFirst: boolean;
+  room(): number;
+  take(message: Message): void;
+}
+
+/** What a receiver says of a message it has. Properties are merged into the application properties. */
+export type Settlement =
+  | { kind: 'complete' }
+  | { kind: 'abandon'; properties?: Record<string, unknown> }
+  | { kind: 'defer'; properties?: Record<string, unknown> }
+  | {
+      kind: 'deadLetter';
+      reason?: string | undefined;
+      description?: string | undefined;
+      properties?: Record<string, unknown>;
+    };

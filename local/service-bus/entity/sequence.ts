@@ -1,0 +1,28 @@
+import type { EntityJournal } from '../store/journal.ts';
+
+// Kept in blocks, so that giving a number out costs no write; a restart skips the rest of its block.
+const block = 10_000;
+
+/** The sequence numbers of one queue: from 1, rising, never given twice. */
+export class Sequence {
+  #next = 1;
+  #kept = 1;
+  readonly #journal: EntityJournal;
+
+  constructor(journal: EntityJournal) {
+    this.#journal = journal;
+  }
+
+  take(): number {
+    if (this.#next >= this.#kept) {
+      this.#kept = this.#next + block;
+      this.#journal.putCounter(this.#kept);
+    }
+    return this.#next++;
+  }
+
+  restore(kept: number): void {
+    this.#next = kept;
+    this.#kept = kept;
+  }
+}

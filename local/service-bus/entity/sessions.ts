@@ -1,0 +1,155 @@
+/** The sessions of one queue: who holds which, who waits for the next, what state they have. */
+import type { Clock } from '../../clock.ts';
+import type { EntityJournal } from '../store/journal.ts';
+import { Deadlines } from './deadlines.ts';
+import { ServiceBusFault, sessionLockLost } from './errors.ts';
+import type { Message } from './message.ts';
+import { Session, type SessionHolder, type SessionLock } from './session.ts';
+
+export interface SessionWaiter extends SessionHolder {
+  granted(session: Session): void;
+}
+
+/** What the sessions ask of their queue. */
+export interface SessionsOf {
+  lockMs: number;
+  hasReady(session: Session): boolean;
+  /** A message that its receiver left unsettled. */
+  giveBack(message: Message): void;
+}
+
+export class Sessions {
+  readonly #all = new Map<string, Session>();
+  /** With something ready and no receiver: first come, first served, so that none starves. */
+  readonly #free = new Set<Session>();
+  readonly #waiters = new Set<SessionWaiter>();
+  readonly #lockEnds: Deadlines<{ session: Session; lock: SessionLock }>;
+  readonly #clock: Clock;
+  readonly #journal: EntityJournal;
+  readonly #queue: SessionsOf;
+
+  constructor(clock: Clock, journal: EntityJournal, queue: SessionsOf) {
+    this.#clock = clock;
+    this.#journal = journal;
+    this.#queue = queue;
+    this.#lockEnds = new Deadlines(
+      clock,
+      ({ session, lock }, now) => this.#lockEnded(session, lock, now),
+      ({ session, lock }) => session.lock !== lock,
+    );
+  }
+
+  /** The session of that name, made when it is first spoken of. */
+  get(id: string): Session {
+    let session = this.#all.get(id);
+    if (!session) {
+      session = new Session(id);
+      this.#all.set(id, session);
+    }
+    return session;
+  }
+
+  /** Something of the session may be ready: tells its holder, or who waits. */
+  offer(session: Session): void {
+    if (session.lock) session.lock.holder.ready();
+    else if (this.#queue.hasReady(session)) this.#free.add(session);
+  }
+
+  /** Waits in line for the next free session, or takes it at once. */
+  acceptNext(waiter: SessionWaiter): void {
+    this.#waiters.add(waiter);
+    this.match();
+  }
+
+  stopWaiting(waiter: SessionWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
+  /** Gives free sessions to who waits. */
+  match(): void {
+    while (this.#free.size > 0 && this.#waiters.size > 0) {
+      const [session] = this.#free;
+      const [waiter] = this.#waiters;
+      if (!session || !waiter) return;
+      this.#free.delete(session);
+      if (!this.#queue.hasReady(session)) continue;
+      this.#waiters.delete(waiter);
+      this.#grant(session, waiter);
+      waiter.granted(session);
+    }
+  }
+
+  /** @throws ServiceBusFault when another receiver has it */
+  accept(id: string, holder: SessionHolder): Session {
+    const session = this.get(id);
+    if (session.lock)
+      throw new ServiceBusFault(
+        'com.microsoft:session-cannot-be-locked',
+        `The requested session '${id}' cannot be accepted. It may be locked by another receiver.`,
+      );
+    this.#grant(session, holder);
+    return session;
+  }
+
+  #grant(session: Session, holder: SessionHolder): void {
+    this.#free.delete(session);
+    const lock = session.grant(holder, this.#clock.now() + this.#queue.lockMs);
+    this.#lockEnds.add(lock.until, { session, lock });
+  }
+
+  /** @throws ServiceBusFault when nobody, or not this holder, has it */
+  heldBy(id: string, holder?: SessionHolder): Session {
+    const session = this.#all.get(id);
+    if (!session?.lock || (holder && session.lock.holder !== holder)) throw sessionLockLost(id);
+    return session;
+  }
+
+  /** Answers until when the lock holds now. */
+  renew(id: string): number {
+    const { lock } = this.heldBy(id);
+    const until = this.#clock.now() + this.#queue.lockMs;
+    if (lock) lock.until = until;
+    return until;
+  }
+
+  setState(id: string, state: Buffer | undefined): void {
+    this.heldBy(id).state = state;
+    this.#journal.putSessionState(id, state);
+  }
+
+  /** Sessions with messages or a state. */
+  get ids(): string[] {
+    return [...this.#all.values()]
+      .filter(({ messages, state }) => messages > 0 || state !== undefined)
+      .map(({ id }) => id)
+      .sort();
+  }
+
+  /** The holder is done: its unsettled messages are ready again, in order, one delivery more. */
+  release(session: Session, holder: SessionHolder): void {
+    if (session.lock?.holder !== holder) return;
+    session.lock = undefined;
+    for (const message of [...session.locked]) this.#queue.giveBack(message);
+    this.offer(session);
+    this.forgetIfDone(session);
+    this.match();
+  }
+
+  #lockEnded(session: Session, lock: SessionLock, now: number): number | undefined {
+    if (session.lock !== lock) return undefined;
+    if (lock.until > now) return lock.until;
+    this.release(session, lock.holder);
+    lock.holder.lost();
+    return undefined;
+  }
+
+  forgetIfDone(session: Session): void {
+    if (!session.isForgettable) return;
+    this.#all.delete(session.id);
+    this.#free.delete(session);
+  }
+
+  close(): void {
+    this.#lockEnds.close();
+  }
+}
