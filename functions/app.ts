@@ -40,9 +40,7 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
   const clients = createClients(settings);
   const jobsTable = clients.table('longhauljobs');
   const notesTable = clients.table('longhaulnotes');
-  const ready = createStores(clients, [jobsTable, notesTable]);
-  // Each use awaits it and fails for itself; without a use there is nobody to tell yet.
-  ready.catch((error) => log('error', `Storage is out of reach: ${error.message}`));
+  const ready = untilReady(() => createStores(clients, [jobsTable, notesTable]));
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
@@ -64,7 +62,7 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
   app.setup({ enableHttpStream: true });
   app.hook.appTerminate(() => stopping.abort());
   registerJobs({ ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES });
-  registerHealth(() => ready);
+  registerHealth(() => withinTwoSeconds(ready));
   registerQueues(worker, settings.LANES);
   registerTimers(worker, settings.LANES);
 }
@@ -76,6 +74,30 @@ function checkLanes({ LANES }: Settings, { lanes }: Topology): void {
   throw new SettingsError(
     `LANES names ${unknown.join(', ')}, but topology.json has ${known.join(', ')}.`,
   );
+}
+
+const tryAgainMs = 2_000;
+
+/** Storage may come up after the app: what needs it waits, and the probe says so meanwhile. */
+async function untilReady(create: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      await create();
+      return;
+    } catch (error) {
+      log('error', `Storage is out of reach, trying again: ${(error as Error).message}`);
+      await new Promise<void>((resolve) => {
+        clock.after(tryAgainMs, resolve);
+      });
+    }
+  }
+}
+
+function withinTwoSeconds(ready: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(2_000, () => reject(new Error('Storage is out of reach.')));
+    void ready.then(resolve).finally(cancel);
+  });
 }
 
 /** Tables and containers, made if they are not there: Bicep makes them in Azure, nobody does locally. */

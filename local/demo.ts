@@ -1,13 +1,12 @@
 /** `npm run demo`: the stack on free ports, the report over 200,000 flights, a bar, a table, the end. */
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { styleText } from 'node:util';
 import { BlobServiceClient } from '@azure/storage-blob';
+import { freePorts } from './ports.ts';
 import { startStack } from './stack.ts';
 
 const flights = join(
@@ -15,15 +14,6 @@ const flights = join(
   '../data/flights-200k.json',
 );
 const say = (text: string) => process.stdout.write(text);
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 interface Status {
   id: string;
@@ -75,21 +65,13 @@ function table(rows: Record<string, number>[]): void {
 
 async function demo(): Promise<void> {
   const data = await mkdtemp(join(tmpdir(), 'longhaul-demo-'));
-  const [http, serviceBus, blob, queue, queueTable] = await Promise.all(
-    Array.from({ length: 5 }, freePort),
-  );
+  const [http = 0, serviceBus = 0, blob = 0, queue = 0, tablePort = 0] = await freePorts(5);
   say('Starting Azurite, Service Bus and the Functions host …\n');
   const stack = await startStack({
     root: fileURLToPath(new URL('../..', import.meta.url)),
     data,
     host: '127.0.0.1',
-    ports: {
-      http: http ?? 0,
-      serviceBus: serviceBus ?? 0,
-      blob: blob ?? 0,
-      queue: queue ?? 0,
-      table: queueTable ?? 0,
-    },
+    ports: { http, serviceBus, blob, queue, table: tablePort },
   });
   try {
     const inbox = BlobServiceClient.fromConnectionString(stack.storage).getContainerClient('inbox');

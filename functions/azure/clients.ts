@@ -26,7 +26,8 @@ export function createClients(settings: Settings): Clients {
         serviceBusOptions,
       );
   if (connection) {
-    const allowInsecureConnection = /http:\/\//.test(connection);
+    // Only an emulator is reached without TLS.
+    const allowInsecureConnection = /http:\/\/|UseDevelopmentStorage=true/i.test(connection);
     return {
       serviceBus,
       blobs: BlobServiceClient.fromConnectionString(connection),

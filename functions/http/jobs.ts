@@ -96,7 +96,7 @@ async function getJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseI
   return json(200, toStatus(latest.record), headers);
 }
 
-const pollFirstMs = 25;
+const pollFirstMs = 5;
 const pollLastMs = 500;
 
 /** Reads the record, ever less often, until it is what the caller waits for or the time is over. */

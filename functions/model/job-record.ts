@@ -26,8 +26,19 @@ export interface Progress {
   note?: string;
 }
 
+/** Who asked for a job, and where its outcome goes: the same in its message and in its record. */
+export interface Provenance {
+  requestedBy?: string;
+  parent?: string;
+  schedule?: string;
+  scheduledFor?: string;
+  replyTo?: string;
+  replyToSessionId?: string;
+  correlationId?: string;
+}
+
 /** All times are ISO 8601 in UTC. */
-export interface JobRecord {
+export interface JobRecord extends Provenance {
   id: string;
   type: string;
   state: State;
@@ -50,11 +61,4 @@ export interface JobRecord {
   cancelRequestedAt?: string;
   /** The delivery that wrote last: a worker that finds another's has lost the job. */
   owner?: string;
-  requestedBy?: string;
-  parent?: string;
-  schedule?: string;
-  scheduledFor?: string;
-  replyTo?: string;
-  replyToSessionId?: string;
-  correlationId?: string;
 }

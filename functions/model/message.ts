@@ -3,6 +3,7 @@
  * application property `type` is required.
  */
 import { randomUUID } from 'node:crypto';
+import type { Provenance } from './job-record.ts';
 
 export const blobContentType = 'application/vnd.longhaul.blob+json';
 
@@ -23,7 +24,7 @@ export interface OutgoingMessage {
 }
 
 /** What a message on a lane says of its job. */
-export interface JobMessage {
+export interface JobMessage extends Provenance {
   id: string;
   type: string;
   attempt: number;
@@ -33,13 +34,6 @@ export interface JobMessage {
   body: Buffer;
   createdAt?: string;
   startBefore?: string;
-  requestedBy?: string;
-  parent?: string;
-  schedule?: string;
-  scheduledFor?: string;
-  replyTo?: string;
-  replyToSessionId?: string;
-  correlationId?: string;
   traceparent?: string;
 }
 

@@ -39,8 +39,39 @@ const showRunningAfterMs = 2_000;
 const lookForCancelEveryMs = 2_000;
 // How long a handler that was told to stop may take to do so.
 const abortGraceMs = 2_000;
+// Ten deliveries that each wait this long outlast an outage of minutes.
+const holdMs = 15_000;
 
+/**
+ * Never throws. When storage or the bus is out of reach, the message is held for a while before it
+ * is handed back: handed back at once, an outage of seconds would use up all its deliveries.
+ */
 export async function execute(worker: Working, delivery: Delivery): Promise<void> {
+  try {
+    await deliver(worker, delivery);
+  } catch (error) {
+    const { messageId, queue } = delivery.message;
+    worker.log('error', `${queue} ${messageId}: handed back: ${(error as Error).message}`);
+    await pause(worker, holdMs);
+    await delivery.abandon().catch(() => undefined);
+  }
+}
+
+/** Waits, or less when the process is to end. */
+function pause({ clock, stopping }: Working, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (stopping.aborted) return resolve();
+    const done = () => {
+      cancel();
+      stopping.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    stopping.addEventListener('abort', done);
+  });
+}
+
+async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const message = fromMessage(delivery.message);
   const known = worker.types.find(message.type);
   const stored = await find(worker, message, known);
@@ -114,9 +145,8 @@ async function attempt(
     return await run(worker, lease, message, known);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };
-    // Not the handler's doing: the store or the blobs are out of reach. Another delivery tries again.
-    worker.log('error', `job ${record.id}: handed back: ${(error as Error).message}`);
-    return { kind: 'stopping' };
+    // Not the handler's doing: the store or the blobs are out of reach.
+    throw error;
   }
 }
 
@@ -164,13 +194,18 @@ async function run(
 /** Ends with the handler, or a little after the abort if the handler does not heed it. */
 function raceWithAbort<T>(worker: Working, returned: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    returned.then(resolve, reject);
+    let cancel: () => void = () => undefined;
     const giveUp = () => {
       const grace = signal.reason instanceof StoppingError ? worker.graceMs : abortGraceMs;
-      worker.clock.after(grace, () => reject(signal.reason));
+      cancel = worker.clock.after(grace, () => reject(signal.reason));
     };
     if (signal.aborted) giveUp();
-    else signal.addEventListener('abort', giveUp, { once: true });
+    else signal.addEventListener('abort', giveUp);
+    const settled = () => {
+      cancel();
+      signal.removeEventListener('abort', giveUp);
+    };
+    returned.finally(settled).then(resolve, reject);
   });
 }
 

@@ -2,8 +2,10 @@
 import { Cron } from 'croner';
 import type { DeclaredSchedule } from '../define-job.ts';
 import { idOf } from '../model/id.ts';
-import type { Notes } from './ports.ts';
+import type { Log, Notes } from './ports.ts';
 import { type Submitting, submit } from './submit.ts';
+
+type Scheduling = Submitting & { notes: Notes; log: Log };
 
 // So that a due time before the next tick is sent ahead and starts at its second.
 export const tickMs = 15_000;
@@ -33,24 +35,35 @@ export function dueTimes(
  * time: killed before the note is written, the next tick sends the same ids, and the broker and the
  * record refuse the second.
  */
-export async function runDueSchedules(app: Submitting & { notes: Notes }): Promise<number> {
-  const now = app.clock.now();
-  const until = new Date(now.getTime() + tickMs);
+export async function runDueSchedules(app: Scheduling): Promise<number> {
   let submitted = 0;
   for (const { definition } of app.types.all)
-    for (const schedule of definition.schedules ?? []) {
-      const noted = await app.notes.read('schedule', schedule.id);
-      // A schedule that is seen for the first time begins now, not in the past.
-      const after = noted ? new Date(noted) : now;
-      for (const at of dueTimes(schedule, after, now, until)) {
-        await submit(
-          app,
-          { type: definition.type, input: schedule.input, options: { runAt: at } },
-          { id: idOf(schedule.id, at), schedule: schedule.id, scheduledFor: at },
-        );
-        submitted++;
+    for (const schedule of definition.schedules ?? [])
+      try {
+        submitted += await runDue(app, definition.type, schedule);
+      } catch (error) {
+        // One that cannot be submitted must not hold up the others.
+        app.log('error', `schedule ${schedule.id}: ${(error as Error).message}`);
       }
-      await app.notes.write('schedule', schedule.id, until.toISOString());
-    }
   return submitted;
+}
+
+async function runDue(
+  app: Scheduling,
+  type: string,
+  schedule: DeclaredSchedule<unknown>,
+): Promise<number> {
+  const now = app.clock.now();
+  const until = new Date(now.getTime() + tickMs);
+  const noted = await app.notes.read('schedule', schedule.id);
+  // A schedule that is seen for the first time begins now, not in the past.
+  const due = dueTimes(schedule, noted ? new Date(noted) : now, now, until);
+  for (const at of due)
+    await submit(
+      app,
+      { type, input: schedule.input, options: { runAt: at } },
+      { id: idOf(schedule.id, at), schedule: schedule.id, scheduledFor: at },
+    );
+  await app.notes.write('schedule', schedule.id, until.toISOString());
+  return due.length;
 }

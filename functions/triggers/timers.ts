@@ -15,7 +15,7 @@ export function registerTimers(worker: Working & { notes: Notes }, lanes: readon
     },
   });
   app.timer('watch-dead-letters', {
-    schedule: '*/10 * * * * *',
+    schedule: '*/15 * * * * *',
     handler: async () => {
       const served = worker.topology.lanes.filter(({ name }) => lanes.includes(name));
       for (const { plain, keyed } of served)
