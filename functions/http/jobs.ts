@@ -7,7 +7,7 @@ import {
   JobNotFinishedError,
   JobNotFoundError,
 } from '../errors.ts';
-import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
+import { hasEnded, type State, states } from '../model/job-record.ts';
 import { cancel } from '../pipeline/cancel.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
@@ -172,7 +172,7 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
   return json(200, { jobs: records.map(toStatus), ...(cursor ? { cursor } : {}) });
 }
 
-async function find(api: JobsApi, id: string): Promise<Stored & { record: JobRecord }> {
+async function find(api: JobsApi, id: string): Promise<Stored> {
   const stored = await api.records.read(id);
   if (!stored) throw new JobNotFoundError(id);
   return stored;

@@ -79,7 +79,7 @@ export const report = defineJob({
         for (let at = from.at; at < rows.length; at += asked.chunkRows) {
           for (const row of rows.slice(at, at + asked.chunkRows)) add(asked, byValues, row);
           const done = Math.min(at + asked.chunkRows, rows.length);
-          await job.progress({ done, of: rows.length, note: `${byValues.size} groups` });
+          await job.progress({ done, of: rows.length, note: `groups: ${byValues.size}` });
           await save({ at: done, groups: [...byValues.values()] });
         }
         return [...byValues.values()];

@@ -2,7 +2,7 @@
 
 import { hasEnded } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
-import type { Working } from './execute.ts';
+import type { Working } from './attempt.ts';
 import { Lease } from './lease.ts';
 import { decide } from './outcome.ts';
 import type { DeadLetter, Delivery, Notes } from './ports.ts';

@@ -3,42 +3,16 @@
  *
  * Read `outcome.ts` for what follows from what happened, `settle.ts` for the order of the writes.
  */
-import {
-  AttemptTimeoutError,
-  JobCancelledError,
-  LockLostError,
-  StoppingError,
-  UnknownJobTypeError,
-} from '../errors.ts';
-import { toMs } from '../model/duration.ts';
 import { hasEnded } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
+import { attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
-import { Checkpoint } from './checkpoint.ts';
-import { fromBody, keep } from './claim-check.ts';
-import { createJob } from './job.ts';
 import { Lease } from './lease.ts';
-import { consequences, decide, type Happened, invalid } from './outcome.ts';
-import type { Delivery, Log, Stored } from './ports.ts';
+import { consequences, decide, type Happened } from './outcome.ts';
+import type { Delivery, Stored } from './ports.ts';
 import { settle } from './settle.ts';
-import { newRecord, type Submitting } from './submit.ts';
-import { validate } from './validate.ts';
+import { newRecord } from './submit.ts';
 
-export interface Working extends Submitting {
-  log: Log;
-  newOwner(): string;
-  random(): number;
-  /** Aborted when the process is to end; what has not ended `graceMs` later is handed back. */
-  stopping: AbortSignal;
-  graceMs: number;
-}
-
-// A job that ends sooner writes no `running` state of its own.
-const showRunningAfterMs = 2_000;
-// A cancel is to be seen within five seconds.
-const lookForCancelEveryMs = 2_000;
-// How long a handler that was told to stop may take to do so.
-const abortGraceMs = 2_000;
 // Ten deliveries that each wait this long outlast an outage of minutes.
 const holdMs = 15_000;
 
@@ -85,7 +59,7 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
     return;
   }
   const lease = new Lease(worker.records, stored, worker.newOwner());
-  const startedAt = now(worker);
+  const startedAt = worker.clock.now().toISOString();
   const happened = await attempt(worker, lease, message, known);
   const transition = decide(
     happened,
@@ -121,141 +95,6 @@ async function find(
 /** An earlier delivery decided this attempt and died before it settled. */
 const wasDecided = ({ record }: Stored, { attempt }: JobMessage) =>
   hasEnded(record.state) || record.attempt > attempt;
-
-async function attempt(
-  worker: Working,
-  lease: Lease,
-  message: JobMessage,
-  known: KnownType | undefined,
-): Promise<Happened> {
-  const { record } = lease;
-  if (worker.stopping.aborted) return { kind: 'stopping' };
-  if (record.cancelRequestedAt) return { kind: 'cancelled' };
-  const unstarted = record.attempt === 1 && record.state !== 'running';
-  if (record.startBefore && unstarted && new Date(record.startBefore) <= worker.clock.now())
-    return { kind: 'expired' };
-  if (!known)
-    return {
-      kind: 'unknown-type',
-      error: new UnknownJobTypeError(message.type, worker.types.names),
-    };
-  try {
-    // Somebody else's run is on record: take it over before anything else, so that they notice.
-    if (record.state === 'running') await lease.write((r) => ({ ...r, startedAt: now(worker) }));
-    return await run(worker, lease, message, known);
-  } catch (error) {
-    if (error instanceof LockLostError) return { kind: 'lock-lost' };
-    // Not the handler's doing: the store or the blobs are out of reach.
-    throw error;
-  }
-}
-
-const now = ({ clock }: Working) => clock.now().toISOString();
-
-async function run(
-  worker: Working,
-  lease: Lease,
-  message: JobMessage,
-  { definition, policy }: KnownType,
-): Promise<Happened> {
-  let input: unknown;
-  try {
-    const raw = await fromBody(worker.blobs, message);
-    input = await validate(definition.input, raw, 'The input');
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode !== undefined) throw error;
-    return invalid(error);
-  }
-  const startedAt = now(worker);
-  const abort = new AbortController();
-  const checkpoint = await Checkpoint.load(lease, worker.blobs);
-  const { job, flush } = createJob({ lease, checkpoint, signal: abort.signal }, worker);
-  const stopWatching = watch(worker, lease, abort, startedAt, policy.timeout);
-  try {
-    const returned = definition.run(input as never, job).then(async (value) => {
-      const result = definition.output
-        ? await validate(definition.output, value, 'The result')
-        : value;
-      await flush();
-      return result;
-    });
-    const result = await raceWithAbort(worker, returned, abort.signal);
-    if (abort.signal.aborted && abort.signal.reason instanceof LockLostError)
-      return { kind: 'lock-lost' };
-    const blob = `jobs/${lease.record.id}/result-${lease.owner}.json`;
-    return { kind: 'returned', result: await keep(worker.blobs, blob, result) };
-  } catch (error) {
-    return whyItEnded(abort.signal, error);
-  } finally {
-    stopWatching();
-  }
-}
-
-/** Ends with the handler, or a little after the abort if the handler does not heed it. */
-function raceWithAbort<T>(worker: Working, returned: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    let cancel: () => void = () => undefined;
-    const giveUp = () => {
-      const grace = signal.reason instanceof StoppingError ? worker.graceMs : abortGraceMs;
-      cancel = worker.clock.after(grace, () => reject(signal.reason));
-    };
-    if (signal.aborted) giveUp();
-    else signal.addEventListener('abort', giveUp);
-    const settled = () => {
-      cancel();
-      signal.removeEventListener('abort', giveUp);
-    };
-    returned.finally(settled).then(resolve, reject);
-  });
-}
-
-/** The reason of the abort outranks what the handler made of it. */
-function whyItEnded(signal: AbortSignal, thrown: unknown): Happened {
-  if (thrown instanceof LockLostError) return { kind: 'lock-lost' };
-  const reason: unknown = signal.aborted ? signal.reason : undefined;
-  if (reason instanceof LockLostError) return { kind: 'lock-lost' };
-  if (reason instanceof StoppingError) return { kind: 'stopping' };
-  if (reason instanceof JobCancelledError) return { kind: 'cancelled' };
-  if (reason instanceof AttemptTimeoutError) return { kind: 'timed-out', error: reason };
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  return { kind: 'threw', error };
-}
-
-/** While a handler runs: its timeout, the shutdown, and from two seconds on `running` and cancels. */
-function watch(
-  worker: Working,
-  lease: Lease,
-  abort: AbortController,
-  startedAt: string,
-  timeout: Parameters<typeof toMs>[0],
-): () => void {
-  const { clock, stopping } = worker;
-  const cancels = [clock.after(toMs(timeout), () => abort.abort(new AttemptTimeoutError(timeout)))];
-  const onStopping = () => abort.abort(new StoppingError());
-  stopping.addEventListener('abort', onStopping, { once: true });
-  let cancelLook: () => void = () => undefined;
-  const look = async (read: () => Promise<{ cancelRequestedAt?: string }>) => {
-    try {
-      const { cancelRequestedAt } = await read();
-      if (cancelRequestedAt) abort.abort(new JobCancelledError(lease.record.id));
-    } catch (error) {
-      // Out of reach for a moment is no reason to stop; a lost claim is.
-      if (error instanceof LockLostError) abort.abort(error);
-    }
-    if (!abort.signal.aborted)
-      cancelLook = clock.after(lookForCancelEveryMs, () => void look(() => lease.refresh()));
-  };
-  cancelLook = clock.after(showRunningAfterMs, () => {
-    const show = () => lease.write((record) => ({ ...record, state: 'running', startedAt }));
-    void look(show);
-  });
-  return () => {
-    for (const cancel of [...cancels, cancelLook]) cancel();
-    // Nothing may be written after the attempt is decided.
-    if (!abort.signal.aborted) abort.abort(new LockLostError(lease.record.id));
-    stopping.removeEventListener('abort', onStopping);
-  };
-}
 
 /** One line for an attempt that did not simply succeed. */
 function tell({ log }: Working, { record }: Lease, happened: Happened): void {

@@ -121,6 +121,8 @@ export function consequences(
   message: JobMessage,
   completions: string,
 ): Omit<Transition, 'record'> {
+  // Once the next attempt runs, its copy has been sent.
+  if (record.state === 'running') return { sends: [], message: { kind: 'complete' } };
   if (!hasEnded(record.state)) {
     const next = { ...message, attempt: record.attempt };
     const at = record.runAt ? new Date(record.runAt) : undefined;

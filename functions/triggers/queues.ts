@@ -1,8 +1,9 @@
 /** One worker function for each queue of the lanes that this app serves, and one for completions. */
 import { app } from '@azure/functions';
 import { type SdkBinding, toDelivery } from '../azure/delivery.ts';
+import type { Working } from '../pipeline/attempt.ts';
 import { type Completion, takeCompletion } from '../pipeline/completion.ts';
-import { execute, type Working } from '../pipeline/execute.ts';
+import { execute } from '../pipeline/execute.ts';
 import type { Notes } from '../pipeline/ports.ts';
 
 const connection = 'ServiceBus';

@@ -1,6 +1,6 @@
 import { app } from '@azure/functions';
+import type { Working } from '../pipeline/attempt.ts';
 import { watchDeadLetters } from '../pipeline/dead-letters.ts';
-import type { Working } from '../pipeline/execute.ts';
 import type { Notes } from '../pipeline/ports.ts';
 import { runDueSchedules } from '../pipeline/schedule.ts';
 

@@ -1,0 +1,72 @@
+/** Group commit against Azurite. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { TableClient } from '@azure/data-tables';
+import { GroupCommit } from '../../functions/azure/group-commit.ts';
+import { ConflictError } from '../../functions/errors.ts';
+import { azuriteConnectionString, startAzurite } from '../../local/azurite.ts';
+import type { StartedChild } from '../../local/child.ts';
+import { freePorts } from '../../local/ports.ts';
+
+let azurite: StartedChild<void>;
+let table: TableClient;
+let data: string;
+
+before(async () => {
+  data = await mkdtemp(join(tmpdir(), 'longhaul-azurite-'));
+  const [blob = 0, queue = 0, tablePort = 0] = await freePorts(3);
+  const options = { data, host: '127.0.0.1', ports: { blob, queue, table: tablePort } };
+  azurite = await startAzurite(options);
+  table = TableClient.fromConnectionString(azuriteConnectionString(options), 'commits', {
+    allowInsecureConnection: true,
+  });
+  await table.createTable();
+});
+after(async () => {
+  await azurite.stop();
+  await rm(data, { recursive: true, force: true });
+});
+
+const entity = (row: string, value: number) => ({ partitionKey: 'p', rowKey: row, value });
+
+test('each write resolves with the ETag by which it can be replaced', async () => {
+  const commit = new GroupCommit(table);
+  const rows = Array.from({ length: 250 }, (_, n) => `etag-${n}`);
+  const etags = await Promise.all(rows.map((row, n) => commit.write(entity(row, n), undefined)));
+  assert.equal(new Set(etags).size > 1, true);
+  await Promise.all(rows.map((row, n) => commit.write(entity(row, -n), etags[n])));
+  const { value } = await table.getEntity<{ value: number }>('p', 'etag-249');
+  assert.equal(value, -249);
+});
+
+test('a write that fails does not fail its neighbours, and changes nothing', async () => {
+  const commit = new GroupCommit(table);
+  await commit.write(entity('taken-7', 1), undefined);
+  await commit.write(entity('taken-40', 1), undefined);
+  const written = await Promise.allSettled(
+    Array.from({ length: 60 }, (_, n) => commit.write(entity(`taken-${n}`, 2), undefined)),
+  );
+  const failed = written.flatMap((result, n) =>
+    result.status === 'rejected' ? [[n, result.reason]] : [],
+  );
+  assert.deepEqual(
+    failed.map(([n]) => n),
+    [7, 40],
+  );
+  for (const [, reason] of failed) assert.ok(reason instanceof ConflictError);
+  const { value } = await table.getEntity<{ value: number }>('p', 'taken-7');
+  assert.equal(value, 1);
+});
+
+test('two writes of one entity keep their order', async () => {
+  const commit = new GroupCommit(table);
+  const first = commit.write(entity('same', 1), undefined);
+  const second = first.then((etag) => commit.write(entity('same', 2), etag));
+  const stale = commit.write(entity('same', 3), 'W/"datetime\'2000-01-01T00%3A00%3A00Z\'"');
+  await assert.rejects(stale, ConflictError);
+  await second;
+  assert.equal((await table.getEntity<{ value: number }>('p', 'same')).value, 2);
+});

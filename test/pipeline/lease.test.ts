@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ConflictError, LockLostError } from '../../functions/errors.ts';
+import type { JobRecord } from '../../functions/model/job-record.ts';
+import { Lease } from '../../functions/pipeline/lease.ts';
+import type { Records } from '../../functions/pipeline/ports.ts';
+
+const queued: JobRecord = {
+  id: 'j',
+  type: 't',
+  state: 'queued',
+  lane: 'standard',
+  queue: 'standard',
+  createdAt: '2026-11-21T00:00:00.000Z',
+  attempt: 1,
+};
+
+/** Records as the port has them: a version for each write, a conflict for a stale one. */
+function records(first?: JobRecord) {
+  let stored = first && { record: first, etag: '1' };
+  let loseAnswer = false;
+  const port: Records = {
+    read: async () => stored,
+    async write(record, etag) {
+      if (etag !== stored?.etag) throw new ConflictError(record.id);
+      stored = { record, etag: String(Number(stored?.etag ?? 0) + 1) };
+      if (loseAnswer) {
+        loseAnswer = false;
+        throw new ConflictError(record.id);
+      }
+      return stored;
+    },
+    list: async () => ({ records: [], cursor: undefined }),
+  };
+  return {
+    port,
+    now: () => stored?.record,
+    /** Another writer, which does what it likes. */
+    change(change: Partial<JobRecord>) {
+      stored = {
+        record: { ...(stored?.record ?? queued), ...change },
+        etag: String(Number(stored?.etag ?? 0) + 1),
+      };
+    },
+    loseNextAnswer() {
+      loseAnswer = true;
+    },
+  };
+}
+
+const running = (record: JobRecord): JobRecord => ({ ...record, state: 'running' });
+const succeeded = (record: JobRecord): JobRecord => ({ ...record, state: 'succeeded' });
+
+test('a worker that lost its job to another writes nothing more', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  await lease.write(running);
+  store.change({ owner: 'another' });
+  await assert.rejects(lease.write(succeeded), LockLostError);
+  await assert.rejects(lease.write(succeeded), LockLostError);
+  await assert.rejects(lease.refresh(), LockLostError);
+  assert.equal(store.now()?.state, 'running');
+  assert.equal(store.now()?.owner, 'another');
+});
+
+test('a cancel that came meanwhile is seen and kept', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  store.change({ cancelRequestedAt: 'now' });
+  await lease.write(running);
+  assert.equal(lease.record.cancelRequestedAt, 'now');
+  assert.equal(store.now()?.state, 'running');
+});
+
+test('a job that was cancelled before it began is not begun', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  store.change({ state: 'cancelled' });
+  await assert.rejects(lease.write(running), LockLostError);
+  assert.equal(store.now()?.state, 'cancelled');
+});
+
+test('the record that submit writes while the worker runs is taken over', async () => {
+  const store = records();
+  const lease = new Lease(store.port, { record: queued, etag: undefined }, 'me');
+  store.change({ requestedBy: 'submit' });
+  await lease.write(succeeded);
+  assert.equal(store.now()?.state, 'succeeded');
+});
+
+test('a write whose answer got lost is recognised as done', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  store.loseNextAnswer();
+  assert.equal((await lease.write(succeeded)).state, 'succeeded');
+});
