@@ -58,9 +58,9 @@ async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponse
     ...(waitMs === undefined ? {} : { 'preference-applied': `wait=${waitMs / 1000}` }),
     ...(replayed ? { 'idempotency-replayed': 'true' } : {}),
   };
-  if (hasEnded(latest.state)) return json(200, toStatus(latest), headers);
+  if (hasEnded(latest.state)) return json(200, toStatus(latest, api.clock.now()), headers);
   const retryAfter = String(retryAfterSeconds(latest, api.clock.now()));
-  return json(202, toStatus(latest), { ...headers, 'retry-after': retryAfter });
+  return json(202, toStatus(latest, api.clock.now()), { ...headers, 'retry-after': retryAfter });
 }
 
 function idempotencyKey(request: HttpRequest): string | undefined {
@@ -93,7 +93,7 @@ async function getJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseI
       : { 'retry-after': String(retryAfterSeconds(latest.record, api.clock.now())) }),
   };
   if (isKnown(etag)) return { status: 304, headers };
-  return json(200, toStatus(latest.record), headers);
+  return json(200, toStatus(latest.record, api.clock.now()), headers);
 }
 
 const pollFirstMs = 5;
@@ -147,7 +147,7 @@ async function getFile(api: JobsApi, request: HttpRequest): Promise<HttpResponse
 
 async function postCancel(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const record = await cancel(api, idOf(request));
-  return json(202, toStatus(record), { location: `/api/jobs/${record.id}` });
+  return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
 }
 
 const maxPage = 1000;
@@ -169,7 +169,9 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
     schedule: text('schedule'),
   };
   const { records, cursor } = await api.records.list(filter, limit, text('cursor'));
-  return json(200, { jobs: records.map(toStatus), ...(cursor ? { cursor } : {}) });
+  const now = api.clock.now();
+  const jobs = records.map((record) => toStatus(record, now));
+  return json(200, { jobs, ...(cursor ? { cursor } : {}) });
 }
 
 async function find(api: JobsApi, id: string): Promise<Stored> {

@@ -1,11 +1,14 @@
 /** A job's record as the API shows it. */
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 
-export function toStatus(record: JobRecord) {
+export function toStatus(record: JobRecord, now: Date) {
   const { checkpoint: _c, owner: _o, queue: _q, result, error, ...known } = record;
+  // The broker makes it ready without a word to the record.
+  const isDue = record.state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
   const path = `/api/jobs/${record.id}`;
   return {
     ...known,
+    ...(isDue ? { state: 'queued' } : {}),
     // A stack is for the log and the operator's record, not for every caller.
     ...(error ? { error: { ...error, stack: undefined } } : {}),
     ...(result && 'json' in result ? { result: JSON.parse(result.json) as unknown } : {}),
