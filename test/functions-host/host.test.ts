@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { BlobServiceClient } from '@azure/storage-blob';
-import type { Stack } from '../../local/stack.ts';
+import { startChild } from '../../local/child.ts';
+import { freePorts } from '../../local/ports.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
 
-let stack: Stack & { remove(): Promise<void> };
+let stack: Awaited<ReturnType<typeof testStack>>;
 const call = (path: string, init?: RequestInit) => fetch(`${stack.url}/api/${path}`, init);
 type Note = Record<string, unknown> & { what: string };
 const notes = async (what: string) =>
@@ -131,4 +133,45 @@ test('a blob calls its function once for each version, with the names in its pat
       ['second', 'a'],
     ],
   );
+});
+
+test('a timer that was due while the host was away is past due at its start', async () => {
+  await stack.stop();
+  // Real time must pass, for a tick of the timer to be missed.
+  await pause(1500);
+  stack = await testStack(stack.options);
+  const [first] = await until('a tick', async () => {
+    const found = await notes('tick');
+    return found.length > 0 && found;
+  });
+  assert.equal(first?.['isPastDue'], true);
+});
+
+test('two hosts on one storage: one of them runs the timer', async () => {
+  const [http = 0] = await freePorts(1);
+  const { root, host, main = '', settings } = stack.options;
+  const second = await startChild<{ port: number }>(
+    'Functions host',
+    new URL('../../local/functions-host/process.js', import.meta.url),
+    ['--root', root, '--host', host, '--port', String(http), '--main', main],
+    {
+      env: {
+        ...process.env,
+        ...settings,
+        ServiceBus: stack.serviceBus,
+        AzureWebJobsStorage: stack.storage,
+      },
+    },
+  );
+  try {
+    const before = (await notes('tick')).length;
+    await until('three more ticks', async () => (await notes('tick')).length >= before + 3);
+    const other = (await (await fetch(`http://${host}:${http}/api/notes`)).json()) as Note[];
+    assert.deepEqual(
+      other.filter(({ what }) => what === 'tick'),
+      [],
+    );
+  } finally {
+    await second.stop();
+  }
 });
