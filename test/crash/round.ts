@@ -17,7 +17,11 @@ export interface RoundResult {
 const steps = 4;
 
 /** @throws AssertionError when a job is lost, ends twice, or repeats a step that was kept. */
-export async function crashRound(jobs: number, killAfterMs: number): Promise<RoundResult> {
+export async function crashRound(
+  jobs: number,
+  /** Resolves at the moment of the kill. */
+  moment: (accepted: readonly string[]) => Promise<unknown>,
+): Promise<RoundResult> {
   const began = Date.now();
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-crash-'));
   const log = join(folder, 'steps');
@@ -32,7 +36,7 @@ export async function crashRound(jobs: number, killAfterMs: number): Promise<Rou
       accepted.push(id);
     }),
   );
-  await pause(killAfterMs);
+  await moment(accepted);
   for (const id of accepted.slice(0, 20)) {
     const status = await client.get(id).catch(() => undefined);
     if (status?.state === 'succeeded') endedBefore.set(id, status['finishedAt']);

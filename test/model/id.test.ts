@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { createIdMaker, idOf, isId, placeOf } from '../../functions/model/id.ts';
+import { fc } from '../support/properties.ts';
 
 test('later ids sort first within a process, so that a scan lists the newest job first', () => {
   fc.assert(

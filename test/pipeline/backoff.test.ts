@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { waitMs } from '../../functions/pipeline/backoff.ts';
+import { fc } from '../support/properties.ts';
 
 const error = new Error('x');
 

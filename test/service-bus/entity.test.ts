@@ -1,7 +1,6 @@
 /** The broker's small parts by themselves, with a clock that the test moves. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import rhea from 'rhea';
 import type { Clock } from '../../local/clock.ts';
 import {
@@ -12,6 +11,7 @@ import {
 import { long } from '../../local/service-bus/amqp/types.ts';
 import { Deadlines } from '../../local/service-bus/entity/deadlines.ts';
 import { Order } from '../../local/service-bus/entity/order.ts';
+import { fc } from '../support/properties.ts';
 
 function movedClock(): Clock & { advance(ms: number): void } {
   let now = 0;

@@ -221,7 +221,7 @@ export function withApplicationProperties(bare: Buffer, changes: Record<string, 
   const items = existing ? itemsOf(bare, existing.value) : [];
   const kept: Buffer[] = [];
   for (const [key, value] of pairsOf(items))
-    if (!(String(decodeValue(key)) in changes)) kept.push(key, value);
+    if (!Object.hasOwn(changes, String(decodeValue(key)))) kept.push(key, value);
   const map = compound('map', [
     ...kept,
     ...added.flatMap(([name, value]) => [encodeValue(name), encodeValue(value)]),
