@@ -95,7 +95,9 @@ test('deadlines: each item is due at its time, a moved one at its later time', (
 });
 
 const plain = fc.oneof(fc.string(), fc.integer(), fc.boolean());
-const properties = fc.dictionary(fc.string({ minLength: 1 }), plain, { maxKeys: 8 });
+// rhea, which decodes here, makes maps plain objects: they cannot hold this one name.
+const name = fc.string({ minLength: 1 }).filter((text) => text !== '__proto__');
+const properties = fc.dictionary(name, plain, { maxKeys: 8 });
 
 test('a message is handed on byte for byte, whatever is in it', () => {
   fc.assert(
