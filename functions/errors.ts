@@ -26,10 +26,16 @@ export interface Issue {
   message: string;
 }
 
+export const toPointer = (path: readonly PropertyKey[]): string =>
+  path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+
+/** The issues in one sentence, for who reads the message only. */
+export const listIssues = (issues: readonly Issue[]): string =>
+  issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`).join('; ');
+
 export class InvalidInputError extends LonghaulError {
   constructor(what: string, issues: readonly Issue[]) {
-    const list = issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`);
-    super('invalid_input', 422, `${what} does not fit its schema. ${list.join('; ')}`, {
+    super('invalid_input', 422, `${what} does not fit its schema. ${listIssues(issues)}`, {
       details: { errors: issues },
     });
   }

@@ -1,9 +1,8 @@
 /** The body of `POST /jobs`, read by a schema; its fields are those of the design's HTTP table. */
 import { z } from 'zod';
 import type { JobRequest } from '../define-job.ts';
-import { BadRequestError } from '../errors.ts';
-import type { Duration } from '../model/duration.ts';
-import { durationPattern } from '../model/duration.ts';
+import { BadRequestError, listIssues, toPointer } from '../errors.ts';
+import { type Duration, durationPattern } from '../model/duration.ts';
 
 const duration = z
   .string()
@@ -33,15 +32,9 @@ export function toRequest(body: unknown): JobRequest {
     const issues = parsed.error.issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => ({ pointer: `/${key}`, message: 'is no field of a request' }))
-        : [
-            {
-              pointer: issue.path.map((part) => `/${String(part)}`).join(''),
-              message: issue.message,
-            },
-          ],
+        : [{ pointer: toPointer(issue.path), message: issue.message }],
     );
-    const list = issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`);
-    throw new BadRequestError(`This is no request for a job. ${list.join('; ')}`, issues);
+    throw new BadRequestError(`This is no request for a job. ${listIssues(issues)}`, issues);
   }
   const { type, input, runAt, expiresIn, ...options } = parsed.data;
   return {

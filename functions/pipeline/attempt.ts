@@ -40,6 +40,7 @@ export async function attempt(
   lease: Lease,
   message: JobMessage,
   known: KnownType | undefined,
+  startedAt: string,
 ): Promise<Happened> {
   const { record } = lease;
   if (worker.stopping.aborted) return { kind: 'stopping' };
@@ -54,9 +55,8 @@ export async function attempt(
     };
   try {
     // Somebody else's run is on record: take it over before anything else, so that they notice.
-    if (record.state === 'running')
-      await lease.write((r) => ({ ...r, startedAt: worker.clock.now().toISOString() }));
-    return await run(worker, lease, message, known);
+    if (record.state === 'running') await lease.write((r) => ({ ...r, startedAt }));
+    return await run(worker, lease, message, known, startedAt);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };
     // Not the handler's doing: the store or the blobs are out of reach.
@@ -69,6 +69,7 @@ async function run(
   lease: Lease,
   message: JobMessage,
   { definition, policy }: KnownType,
+  startedAt: string,
 ): Promise<Happened> {
   let input: unknown;
   try {
@@ -78,7 +79,6 @@ async function run(
     if ((error as { statusCode?: number }).statusCode !== undefined) throw error;
     return invalid(error);
   }
-  const startedAt = worker.clock.now().toISOString();
   const abort = new AbortController();
   const checkpoint = await Checkpoint.load(lease, worker.blobs);
   const { job, flush } = createJob({ lease, checkpoint, signal: abort.signal }, worker);

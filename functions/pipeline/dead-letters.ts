@@ -4,10 +4,10 @@ import { hasEnded } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
 import { Lease } from './lease.ts';
-import { decide } from './outcome.ts';
+import { decide, noRetries } from './outcome.ts';
 import type { DeadLetter, Delivery, Notes } from './ports.ts';
 import { settle } from './settle.ts';
-import { newRecord } from './submit.ts';
+import { readOrMake } from './submit.ts';
 
 const atOnce = 100;
 
@@ -32,11 +32,7 @@ export async function watchDeadLetters(
 /** True if the job had not ended: its worker died each time, or nobody took it before it expired. */
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
   const job = fromMessage(message);
-  const createdAt = job.createdAt ?? app.clock.now().toISOString();
-  const stored = (await app.records.read(job.id)) ?? {
-    record: newRecord({ ...job, createdAt }, ''),
-    etag: undefined,
-  };
+  const stored = await readOrMake(app, job);
   if (hasEnded(stored.record.state)) return false;
   const lease = new Lease(app.records, stored, app.newOwner());
   const transition = decide(
@@ -47,7 +43,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
     },
     stored.record,
     job,
-    { attempts: 1, backoff: { initial: '5s' } },
+    noRetries,
     app.clock.now(),
     0,
     app.topology.completions,

@@ -6,12 +6,11 @@
 import { hasEnded } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
 import { attempt, type Working } from './attempt.ts';
-import type { KnownType } from './catalogue.ts';
 import { Lease } from './lease.ts';
-import { consequences, decide, type Happened } from './outcome.ts';
+import { consequences, decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
 import { settle } from './settle.ts';
-import { newRecord } from './submit.ts';
+import { readOrMake } from './submit.ts';
 
 // Ten deliveries that each wait this long outlast an outage of minutes.
 const holdMs = 15_000;
@@ -48,7 +47,7 @@ function pause({ clock, stopping }: Working, ms: number): Promise<void> {
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const message = fromMessage(delivery.message);
   const known = worker.types.find(message.type);
-  const stored = await find(worker, message, known);
+  const stored = await readOrMake(worker, message);
   if (wasDecided(stored, message)) {
     const { sends, message: settlement } = consequences(
       stored.record,
@@ -60,14 +59,14 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   }
   const lease = new Lease(worker.records, stored, worker.newOwner());
   const startedAt = worker.clock.now().toISOString();
-  const happened = await attempt(worker, lease, message, known);
+  const happened = await attempt(worker, lease, message, known, startedAt);
   const transition = decide(
     happened,
     handlerRan(happened)
       ? { ...lease.record, startedAt: lease.record.startedAt ?? startedAt }
       : lease.record,
     message,
-    known?.policy ?? { attempts: 1, backoff: { initial: '5s' } },
+    known?.policy ?? noRetries,
     worker.clock.now(),
     worker.random(),
     worker.topology.completions,
@@ -77,20 +76,6 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
 }
 
 const handlerRan = ({ kind }: Happened) => ['returned', 'threw', 'timed-out'].includes(kind);
-
-/** The record, or the one that follows from the message when there is none yet. */
-async function find(
-  { records, topology, clock }: Working,
-  message: JobMessage,
-  known: KnownType | undefined,
-): Promise<Stored> {
-  const stored = await records.read(message.id);
-  if (stored) return stored;
-  const lane = topology.lanes.find(({ plain, keyed }) => [plain, keyed].includes(message.queue));
-  const createdAt = message.createdAt ?? clock.now().toISOString();
-  const type = known?.definition.type ?? message.type;
-  return { record: newRecord({ ...message, type, createdAt }, lane?.name ?? ''), etag: undefined };
-}
 
 /** An earlier delivery decided this attempt and died before it settled. */
 const wasDecided = ({ record }: Stored, { attempt }: JobMessage) =>

@@ -4,7 +4,7 @@ import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Notes } from './ports.ts';
-import { check, type Submitting, submit } from './submit.ts';
+import { accept, check, type Submitting } from './submit.ts';
 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -19,15 +19,16 @@ export async function submitOnce(
   key: string,
 ): Promise<{ record: JobRecord; replayed: boolean }> {
   // A request that is refused must not use up its key.
-  await check(app, request);
+  const checked = await check(app, request);
   const id = app.newId(app.clock.now());
-  const claim = JSON.stringify({ id, request: hash(JSON.stringify(request)) });
+  const fingerprint = hash(JSON.stringify(request));
+  const claim = JSON.stringify({ id, request: fingerprint });
   const claimed = JSON.parse(await app.notes.claim('idempotency-key', hash(key), claim)) as {
     id: string;
     request: string;
   };
-  if (claimed.request !== hash(JSON.stringify(request))) throw new IdempotencyKeyReusedError();
+  if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, replayed: true };
-  return { record: await submit(app, request, { id: claimed.id }), replayed: false };
+  return { record: await accept(app, request, checked, { id: claimed.id }), replayed: false };
 }

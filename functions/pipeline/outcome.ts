@@ -39,6 +39,9 @@ export interface Transition {
   message: Settlement;
 }
 
+/** For a job of which no policy is known: its type is gone, or the broker gave up on it. */
+export const noRetries = { attempts: 1, backoff: { initial: '5s' } } as const;
+
 /** `random` in [0, 1) spreads the backoff. */
 export function decide(
   happened: Happened,

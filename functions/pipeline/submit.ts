@@ -13,7 +13,7 @@ import { type JobMessage, toMessage } from '../model/message.ts';
 import type { Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
-import type { Blobs, Clock, Queue, Records } from './ports.ts';
+import type { Blobs, Clock, Queue, Records, Stored } from './ports.ts';
 import { validate } from './validate.ts';
 
 export interface Submitting {
@@ -53,9 +53,18 @@ export async function submit(
   request: JobRequest,
   origin: Origin = {},
 ): Promise<JobRecord> {
-  const { known, options, now, key, runAt } = await check(app, request, origin);
+  return accept(app, request, await check(app, request, origin), origin);
+}
+
+/** Sends and records a request that was checked. */
+export async function accept(
+  app: Submitting,
+  request: JobRequest,
+  { known, options, now, key, runAt }: Awaited<ReturnType<typeof check>>,
+  origin: Origin = {},
+): Promise<JobRecord> {
   const id = origin.id ?? app.newId(now);
-  const message: JobMessage = {
+  const message = {
     id,
     // Under its present name, whichever it was asked for by.
     type: known.definition.type,
@@ -84,8 +93,25 @@ async function recordOnce(records: Records, record: JobRecord): Promise<void> {
   }
 }
 
+/** The record of a job, or the one that follows from its message when there is none yet. */
+export async function readOrMake(
+  { records, types, topology, clock }: Submitting,
+  message: JobMessage,
+): Promise<Stored> {
+  const stored = await records.read(message.id);
+  if (stored) return stored;
+  const lane = topology.lanes.find(({ plain, keyed }) => [plain, keyed].includes(message.queue));
+  const createdAt = message.createdAt ?? clock.now().toISOString();
+  const type = types.find(message.type)?.definition.type ?? message.type;
+  return { record: newRecord({ ...message, type, createdAt }, lane?.name ?? ''), etag: undefined };
+}
+
 /** The record of a job that has not started, from its message alone. */
-export function newRecord(message: JobMessage, lane: string, runAt?: Date): JobRecord {
+function newRecord(
+  message: JobMessage & { createdAt: string },
+  lane: string,
+  runAt?: Date,
+): JobRecord {
   const { id, type, queue, key, attempt, createdAt, body: _b, contentType: _c, ...rest } = message;
   const { traceparent: _t, ...carried } = rest;
   return {
@@ -95,7 +121,7 @@ export function newRecord(message: JobMessage, lane: string, runAt?: Date): JobR
     lane,
     queue,
     ...(key === undefined ? {} : { key }),
-    createdAt: createdAt ?? new Date(0).toISOString(),
+    createdAt,
     attempt,
     ...(runAt ? { runAt: runAt.toISOString() } : {}),
     ...carried,

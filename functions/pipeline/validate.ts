@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { InvalidInputError, type Issue } from '../errors.ts';
+import { InvalidInputError, type Issue, toPointer } from '../errors.ts';
 
 /** Reads `value` by a Standard Schema. @throws InvalidInputError that names each field. */
 export async function validate(
@@ -13,7 +13,6 @@ export async function validate(
 }
 
 function toIssue({ path = [], message }: StandardSchemaV1.Issue): Issue {
-  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part));
-  const escaped = keys.map((key) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`);
-  return { pointer: escaped.join(''), message };
+  const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
+  return { pointer: toPointer(keys), message };
 }

@@ -1,6 +1,7 @@
 /** A received message in the two forms in which a function may get it. */
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import rhea from 'rhea';
+import { reorderGuid, tokenBytes } from '../service-bus/amqp/types.ts';
 import type { RpcModelBindingData, RpcTypedData } from './core-module.ts';
 
 const { types } = rhea;
@@ -37,18 +38,12 @@ export function toTriggerMetadata(
   );
 }
 
-function guidBytes(token: string): Buffer {
-  const [a = '', b = '', c = '', ...rest] = token.split('-');
-  const little = (hex: string) => Buffer.from(hex, 'hex').reverse();
-  return Buffer.concat([little(a), little(b), little(c), Buffer.from(rest.join(''), 'hex')]);
-}
-
 /**
  * With SDK binding: the lock token in .NET's byte order, then the AMQP message, whose delivery
  * annotations hold the token again; the Node extension finds the message by that annotation's name.
  */
 export function toModelBindingData(message: ServiceBusReceivedMessage): RpcModelBindingData {
-  const token = guidBytes(message.lockToken ?? '');
+  const token = reorderGuid(tokenBytes(message.lockToken ?? ''));
   const raw = message._rawAmqpMessage;
   const encoded = rhea.message.encode({
     delivery_count: message.deliveryCount,
@@ -68,9 +63,7 @@ export function toModelBindingData(message: ServiceBusReceivedMessage): RpcModel
     group_id: message.sessionId,
     reply_to_group_id: message.replyToSessionId,
     application_properties: message.applicationProperties,
-    body: Buffer.isBuffer(message.body)
-      ? rhea.message.data_section(message.body)
-      : rhea.message.data_section(text(message.body)),
+    body: rhea.message.data_section(text(message.body)),
   } as unknown as Parameters<typeof rhea.message.encode>[0]);
   return {
     version: '1.0',

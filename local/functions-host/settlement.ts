@@ -12,6 +12,7 @@ import type {
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 import rhea from 'rhea';
+import { codec } from '../service-bus/amqp/rhea-internals.ts';
 
 interface Held {
   receiver: ServiceBusReceiver;
@@ -107,9 +108,7 @@ function unary<T>(run: (request: T) => Promise<unknown>): Unary {
 
 function propertiesOf({ propertiesToModify }: LockRequest): Record<string, string> {
   if (!propertiesToModify?.length) return {};
-  const reader = new (
-    rhea.types as unknown as { Reader: new (buffer: Buffer) => { read(): unknown } }
-  ).Reader(Buffer.from(propertiesToModify));
+  const reader = new codec.Reader(Buffer.from(propertiesToModify));
   return rhea.types.unwrap(reader.read()) as Record<string, string>;
 }
 

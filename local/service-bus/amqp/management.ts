@@ -7,9 +7,9 @@ import type { Queue } from '../entity/queue.ts';
 import { toAmqpError } from './faults.ts';
 import { parse } from './incoming.ts';
 import { formatMessage } from './message.ts';
-import { toEnvelope, tokenBytes } from './outgoing.ts';
+import { toEnvelope } from './outgoing.ts';
 import type { Answer } from './request-response.ts';
-import { arrayOf, int, string, symbol, timestamp, toNumber } from './types.ts';
+import { arrayOf, int, string, symbol, timestamp, tokenBytes, toNumber } from './types.ts';
 
 type Body = Record<string, unknown>;
 type Operation = (queue: Queue, body: Body) => Body | 'nothing' | undefined;

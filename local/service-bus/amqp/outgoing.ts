@@ -17,13 +17,20 @@ import {
   type SessionInternals,
   settleDelivery,
 } from './rhea-internals.ts';
-import { int, long, reorderGuid, string, type symbol, ticks, timestamp } from './types.ts';
+import {
+  int,
+  long,
+  reorderGuid,
+  string,
+  type symbol,
+  ticks,
+  timestamp,
+  tokenBytes,
+} from './types.ts';
 
 const sessionFilter = 'com.microsoft:session-filter';
 // The service's own wait for a next session when the client names none (SERVICE-BUS.md, 5).
 const defaultWaitMs = 60_000;
-
-export const tokenBytes = (token: string) => Buffer.from(token.replaceAll('-', ''), 'hex');
 
 export class OutgoingLink implements Consumer, SessionWaiter {
   readonly settlesFirst: boolean;

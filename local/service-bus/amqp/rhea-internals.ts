@@ -13,7 +13,7 @@ import rhea, {
 } from 'rhea';
 
 export interface RawTransferFrame {
-  performative: { message_format: number | null | undefined; delivery_tag: Buffer };
+  performative: { message_format: number | null | undefined };
 }
 
 export type SessionInternals = Session & {
@@ -35,7 +35,6 @@ export type SenderInternals = Omit<Sender, keyof LinkInternals> &
     issue_flow: boolean;
     _draining: boolean;
     _get_drain(): boolean;
-    set_drained(drained: boolean): void;
   };
 
 export type ReceiverInternals = Omit<Receiver, keyof LinkInternals> & LinkInternals;
@@ -46,7 +45,6 @@ export type ConnectionInternals = Connection & {
   _disconnected(): void;
   is_open(): boolean;
   accept(socket: unknown): void;
-  remote: { open?: { hostname?: string } };
 };
 
 export type DeliveryInternals = Delivery & { remote_settled: boolean };

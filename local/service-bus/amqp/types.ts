@@ -48,6 +48,9 @@ export function encodeValue(value: unknown): Buffer {
   return writer.toBuffer();
 }
 
+/** The bytes of a lock token in the order of RFC 9562. */
+export const tokenBytes = (token: string) => Buffer.from(token.replaceAll('-', ''), 'hex');
+
 /**
  * A lock token is a GUID: on a delivery tag in .NET's byte order (first three groups little-endian),
  * on `$management` in that of RFC 9562. This turns one into the other, either way.
