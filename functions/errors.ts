@@ -168,11 +168,14 @@ export class NonRetryableError extends LonghaulError {
 
 /** Fails the attempt and says when to try again, as a 429's Retry-After does. */
 export class RetryAfterError extends LonghaulError {
-  readonly retryAfterMs: number;
-  /** `retryAfterMs`: milliseconds from now. */
-  constructor(message: string, retryAfterMs: number, options: ErrorOptions = {}) {
+  readonly retryAfter: number | Date | string;
+  /**
+   * `retryAfter`: milliseconds from now, a moment, a duration such as `'30s'`, or the text of a
+   * Retry-After header (seconds or an HTTP date) as it came.
+   */
+  constructor(message: string, retryAfter: number | Date | string, options: ErrorOptions = {}) {
     super('retry_after', 503, message, options);
-    this.retryAfterMs = retryAfterMs;
+    this.retryAfter = retryAfter;
   }
 }
 

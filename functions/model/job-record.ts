@@ -37,6 +37,14 @@ export interface Provenance {
   correlationId?: string;
 }
 
+/** An attempt that failed. */
+export interface FailedAttempt {
+  attempt: number;
+  startedAt?: string;
+  endedAt: string;
+  error: Pick<ErrorRecord, 'name' | 'message' | 'code'>;
+}
+
 /** All times are ISO 8601 in UTC. */
 export interface JobRecord extends Provenance {
   id: string;
@@ -58,6 +66,8 @@ export interface JobRecord extends Provenance {
   checkpoint?: Kept;
   result?: Kept;
   error?: ErrorRecord;
+  /** The last twenty attempts that failed, oldest first. */
+  history?: FailedAttempt[];
   cancelRequestedAt?: string;
   /** The delivery that wrote last: a worker that finds another's has lost the job. */
   owner?: string;

@@ -88,17 +88,21 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     return value === undefined || value === null ? undefined : String(value);
   };
   const messageId = message.messageId || randomUUID();
-  const attempt = Number(text('attempt') ?? 1);
-  const suffix = `:${attempt}`;
+  const given = Number(text('attempt') ?? 1);
+  const attempt = Number.isInteger(given) && given > 0 ? given : 1;
+  // Only later attempts carry a suffix: an id of the sender's own may well end in `:1`.
+  const suffix = attempt > 1 ? `:${attempt}` : '';
   const carried = properties.flatMap((name) => {
     const value = text(name);
     return value === undefined ? [] : [[name, value] as const];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
   return {
-    id: messageId.endsWith(suffix) ? messageId.slice(0, -suffix.length) : messageId,
+    id: messageId.endsWith(suffix)
+      ? messageId.slice(0, messageId.length - suffix.length)
+      : messageId,
     type: text('type') ?? '',
-    attempt: Number.isInteger(attempt) && attempt > 0 ? attempt : 1,
+    attempt,
     queue: message.queue,
     contentType: message.contentType ?? 'application/json',
     body: message.body,

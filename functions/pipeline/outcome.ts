@@ -8,7 +8,7 @@ import {
   toErrorRecord,
 } from '../errors.ts';
 import { type EndedRecord, toEventMessage } from '../model/event.ts';
-import { hasEnded, type JobRecord, type Kept } from '../model/job-record.ts';
+import { type FailedAttempt, hasEnded, type JobRecord, type Kept } from '../model/job-record.ts';
 import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
 import { waitMs } from './backoff.ts';
 import type { Policy } from './catalogue.ts';
@@ -73,12 +73,15 @@ function change(
     case 'threw':
     case 'timed-out': {
       const { error } = happened;
+      const history = withFailure(job, error, now);
       if (error instanceof NonRetryableError || job.attempt >= policy.attempts)
-        return ended(job, 'failed', now, { error: toErrorRecord(error) });
-      const runAt = new Date(now.getTime() + waitMs(policy.backoff, job.attempt, error, random));
+        return ended({ ...job, history }, 'failed', now, { error: toErrorRecord(error) });
+      const waits = waitMs(policy.backoff, job.attempt, error, random, now);
+      const runAt = new Date(now.getTime() + waits);
       const { startedAt: _, ...rest } = job;
       return {
         ...rest,
+        history,
         state: 'queued',
         attempt: job.attempt + 1,
         runAt: runAt.toISOString(),
@@ -97,6 +100,20 @@ function change(
       return ended(job, 'failed', now, { error });
     }
   }
+}
+
+const historyLimit = 20;
+
+function withFailure(job: JobRecord, error: Error, now: Date): FailedAttempt[] {
+  const { name, message, code } = toErrorRecord(error);
+  const failed = {
+    attempt: job.attempt,
+    ...(job.startedAt ? { startedAt: job.startedAt } : {}),
+    endedAt: now.toISOString(),
+    // The whole of the last error stands in `error`; a history is to stay small.
+    error: { name, message: message.slice(0, 500), ...(code ? { code } : {}) },
+  };
+  return [...(job.history ?? []), failed].slice(-historyLimit);
 }
 
 export const cancelled = (job: JobRecord, now: Date): EndedRecord =>

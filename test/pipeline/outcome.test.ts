@@ -172,6 +172,14 @@ describe('decide', () => {
     assert.equal(next.runAt, '2026-11-21T12:00:20.000Z');
     assert.deepEqual(next.checkpoint, record.checkpoint);
     assert.equal(next.error?.cause?.message, 'deep');
+    assert.deepEqual(next.history, [
+      {
+        attempt: 2,
+        startedAt: record.startedAt,
+        endedAt: now.toISOString(),
+        error: { name: 'Error', message: 'boom' },
+      },
+    ]);
     const [copy] = sends;
     assert.equal(copy?.messageId, 'job-1:3');
     assert.equal(copy?.sessionId, 'k');

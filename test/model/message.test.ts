@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fromMessage, type JobMessage, toMessage } from '../../functions/model/message.ts';
+
+const job: JobMessage = {
+  id: 'order:1',
+  type: 't',
+  attempt: 1,
+  queue: 'standard',
+  contentType: 'application/json',
+  body: Buffer.from('{}'),
+};
+
+for (const attempt of [1, 2, 11])
+  test(`a job's id comes back from the message of attempt ${attempt}, whatever it ends in`, () => {
+    for (const id of ['order:1', 'a:2:2', 'plain', '11'])
+      assert.deepEqual(fromMessage(toMessage({ ...job, id, attempt })), { ...job, id, attempt });
+  });
+
+test("a message that says no attempt has its sender's id, unchanged", () => {
+  const { messageId, ...sent } = toMessage(job);
+  assert.equal(fromMessage({ ...sent, messageId, properties: { type: 't' } }).id, 'order:1');
+});
