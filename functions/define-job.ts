@@ -59,6 +59,18 @@ export interface JobPolicy<I> {
   lane?: 'urgent' | 'standard' | 'bulk' | 'heavy';
   /** Jobs with the same key run one at a time, in the order in which they came. */
   key?: (input: I, asker: Asker) => string;
+  /**
+   * Equal jobs are one job: a submit answers with the one that is there, `deduplicated: true`.
+   * `by` says what makes two jobs equal (any JSON value), default the whole input. `until` says for
+   * how long: until it started, until it finished, or as long as its result is given again.
+   * A job that failed, was cancelled or expired is no longer in the way.
+   */
+  unique?: {
+    by?: (input: I, asker: Asker) => unknown;
+    until: 'started' | 'finished' | 'expiry';
+  };
+  /** With `unique` until 'expiry': how long after its end a result is given again; default '7d'. */
+  keep?: Duration;
   /** A job not started by then ends as expired; default never. */
   startBefore?: Duration;
   /** For one attempt; default '5m', at most what the lane allows. */

@@ -107,5 +107,19 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
       if (existing === undefined) throw new ConflictError(name);
       return existing;
     },
+    async replace(kind, name, value, instead) {
+      await ready;
+      const [partitionKey, rowKey] = [key(kind), key(name)];
+      const found = await table.getEntity<{ value: string }>(partitionKey, rowKey);
+      if (found.value !== instead) return false;
+      try {
+        const options = { etag: found.etag };
+        await table.updateEntity({ partitionKey, rowKey, value }, 'Replace', options);
+        return true;
+      } catch (error) {
+        if ((error as { statusCode?: number }).statusCode === 412) return false;
+        throw error;
+      }
+    },
   };
 }

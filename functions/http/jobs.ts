@@ -13,14 +13,13 @@ import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
 import { fileBlob } from '../pipeline/job.ts';
-import type { Notes, Stored } from '../pipeline/ports.ts';
+import type { Stored } from '../pipeline/ports.ts';
 import { type Submitting, submit } from '../pipeline/submit.ts';
 import { toRequest } from './request-body.ts';
 import { json, preferredWaitMs, readJson, registerRoute } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
 export interface JobsApi extends Submitting {
-  notes: Notes;
   maxRequestBytes: number;
 }
 
@@ -43,9 +42,9 @@ export function registerJobs(api: JobsApi): void {
 async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const asked = toRequest(await readJson(request, api.maxRequestBytes));
   const key = idempotencyKey(request);
-  const { record, replayed } =
+  const { record, deduplicated, replayed } =
     key === undefined
-      ? { record: await submit(api, asked), replayed: false }
+      ? { ...(await submit(api, asked)), replayed: false }
       : await submitOnce(api, asked, key);
   const waitMs = preferredWaitMs(request);
   const latest =
@@ -58,9 +57,11 @@ async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponse
     ...(waitMs === undefined ? {} : { 'preference-applied': `wait=${waitMs / 1000}` }),
     ...(replayed ? { 'idempotency-replayed': 'true' } : {}),
   };
-  if (hasEnded(latest.state)) return json(200, toStatus(latest, api.clock.now()), headers);
-  const retryAfter = String(retryAfterSeconds(latest, api.clock.now()));
-  return json(202, toStatus(latest, api.clock.now()), { ...headers, 'retry-after': retryAfter });
+  const now = api.clock.now();
+  const status = { ...toStatus(latest, now), ...(deduplicated ? { deduplicated } : {}) };
+  if (hasEnded(latest.state)) return json(200, status, headers);
+  const retryAfter = String(retryAfterSeconds(latest, now));
+  return json(202, status, { ...headers, 'retry-after': retryAfter });
 }
 
 function idempotencyKey(request: HttpRequest): string | undefined {

@@ -56,6 +56,9 @@ export async function attempt(
   try {
     // Somebody else's run is on record: take it over before anything else, so that they notice.
     if (record.state === 'running') await lease.write((r) => ({ ...r, startedAt }));
+    // Equal jobs are held off only until this one starts: it has to show that it does.
+    else if (known.definition.unique?.until === 'started')
+      await lease.write((r) => ({ ...r, state: 'running', startedAt }));
     return await run(worker, lease, message, known, startedAt);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };

@@ -72,7 +72,9 @@ function check(
     if ((backoff.factor ?? 2) < 1) problem('backoff.factor: below 1 the waits would shrink');
     checkDurations({ 'backoff.initial': backoff.initial, 'backoff.max': backoff.max }, problem);
   }
-  checkDurations({ timeout, startBefore: definition.startBefore }, problem);
+  checkDurations({ timeout, startBefore: definition.startBefore, keep: definition.keep }, problem);
+  if (definition.keep !== undefined && definition.unique?.until !== 'expiry')
+    problem("keep: only jobs that are unique until 'expiry' give their result again");
   for (const schedule of definition.schedules ?? []) checkSchedule(schedule, problem);
   if (!lane) {
     const known = topology.lanes.map(({ name }) => name).join(', ');

@@ -2,9 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
-import type { JobRecord } from '../model/job-record.ts';
-import type { Notes } from './ports.ts';
-import { accept, check, type Submitting } from './submit.ts';
+import { accept, check, type Submitted, type Submitting } from './submit.ts';
 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -14,10 +12,10 @@ const hash = (text: string) => createHash('sha256').update(text).digest('hex');
  * caller's retry. @throws IdempotencyKeyReusedError
  */
 export async function submitOnce(
-  app: Submitting & { notes: Notes },
+  app: Submitting,
   request: JobRequest,
   key: string,
-): Promise<{ record: JobRecord; replayed: boolean }> {
+): Promise<Submitted & { replayed: boolean }> {
   // A request that is refused must not use up its key.
   const checked = await check(app, request);
   const id = app.newId(app.clock.now());
@@ -29,6 +27,6 @@ export async function submitOnce(
   };
   if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
-  if (existing) return { record: existing.record, replayed: true };
-  return { record: await accept(app, request, checked, { id: claimed.id }), replayed: false };
+  if (existing) return { record: existing.record, deduplicated: false, replayed: true };
+  return { ...(await accept(app, request, checked, { id: claimed.id })), replayed: false };
 }

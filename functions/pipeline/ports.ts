@@ -44,6 +44,8 @@ export interface Notes {
   write(kind: string, name: string, value: string): Promise<void>;
   /** Writes it if there is none; answers the one that is there. */
   claim(kind: string, name: string, value: string): Promise<string>;
+  /** Writes it if it is still `instead`; false when another was first. */
+  replace(kind: string, name: string, value: string, instead: string): Promise<boolean>;
 }
 
 export interface Queue {

@@ -13,7 +13,8 @@ import { type JobMessage, toMessage } from '../model/message.ts';
 import type { Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
-import type { Blobs, Clock, Queue, Records, Stored } from './ports.ts';
+import type { Blobs, Clock, Notes, Queue, Records, Stored } from './ports.ts';
+import { claimUnique, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
 
 export interface Submitting {
@@ -23,6 +24,7 @@ export interface Submitting {
   queue: Queue;
   blobs: Blobs;
   clock: Clock;
+  notes: Notes;
   newId(at: Date): string;
 }
 
@@ -40,8 +42,16 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   const { options = {} } = request;
   const now = app.clock.now();
   checkReplyTo(app.topology, options);
-  const key = keyOf(known, input, { ...options, ...origin });
-  return { known, options, now, key, runAt: dueTime(options, now) };
+  const asker = { ...options, ...origin };
+  const key = keyOf(known, input, asker);
+  const unique = uniqueName(known, input, asker);
+  return { known, options, now, key, unique, runAt: dueTime(options, now) };
+}
+
+/** `deduplicated`: an equal job was there already, and this is its record. */
+export interface Submitted {
+  record: JobRecord;
+  deduplicated: boolean;
 }
 
 /**
@@ -52,18 +62,36 @@ export async function submit(
   app: Submitting,
   request: JobRequest,
   origin: Origin = {},
-): Promise<JobRecord> {
+): Promise<Submitted> {
   return accept(app, request, await check(app, request, origin), origin);
 }
 
-/** Sends and records a request that was checked. */
+/** Takes in a request that was checked, unless an equal job stands for it. */
 export async function accept(
   app: Submitting,
   request: JobRequest,
-  { known, options, now, key, runAt }: Awaited<ReturnType<typeof check>>,
+  checked: Checked,
   origin: Origin = {},
+): Promise<Submitted> {
+  const { known, now, unique } = checked;
+  const newId = origin.id ?? app.newId(now);
+  if (unique === undefined)
+    return { record: await send(app, request, checked, origin, newId), deduplicated: false };
+  const { id, standing } = await claimUnique(app, known, unique, newId, now);
+  const deduplicated = id !== newId;
+  if (standing) return { record: standing, deduplicated };
+  return { record: await send(app, request, checked, origin, id), deduplicated };
+}
+
+type Checked = Awaited<ReturnType<typeof check>>;
+
+async function send(
+  app: Submitting,
+  request: JobRequest,
+  { known, options, now, key, runAt }: Checked,
+  origin: Origin,
+  id: string,
 ): Promise<JobRecord> {
-  const id = origin.id ?? app.newId(now);
   const message = {
     id,
     // Under its present name, whichever it was asked for by.

@@ -88,6 +88,21 @@ const counting = defineJob({
   },
 });
 
+/** Runs for `ms`, or fails when asked to; a type for each way of being unique. */
+const single = (until: 'started' | 'finished' | 'expiry') =>
+  defineJob({
+    type: `test.unique-${until}`,
+    input: z.object({ of: z.record(z.string(), z.unknown()), log: z.string(), ms: z.number() }),
+    unique: { by: ({ of }) => of, until },
+    attempts: 1,
+    async run({ log, ms, of }, job) {
+      await appendFile(log, `${JSON.stringify({ id: job.id })}\n`);
+      await pause(ms, undefined, { signal: job.signal });
+      if (of['fails']) throw new Error('as asked');
+      return { ran: job.id };
+    },
+  });
+
 const large = defineJob({
   type: 'test.large',
   input: z.object({ text: z.string(), repeat: z.number() }),
@@ -118,4 +133,18 @@ const recurring = defineJob({
   },
 });
 
-registerApp([...catalogue, echo, noted, keyed, failing, slow, counting, large, deadly, recurring]);
+registerApp([
+  ...catalogue,
+  single('started'),
+  single('finished'),
+  single('expiry'),
+  echo,
+  noted,
+  keyed,
+  failing,
+  slow,
+  counting,
+  large,
+  deadly,
+  recurring,
+]);

@@ -1,0 +1,67 @@
+/**
+ * Equal jobs are one job. A note per equality holds the id of the job that stands for it.
+ *
+ * The note is claimed before the job is sent. Whoever finds the claim of a job that has no record yet
+ * submits under the claimed id: the broker and the record know it, so that a hundred submits at once
+ * give one job, and a claim whose maker died is made good by the next.
+ */
+import { createHash } from 'node:crypto';
+import { stringify } from 'safe-stable-stringify';
+import type { Asker } from '../define-job.ts';
+import { toMs } from '../model/duration.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import type { KnownType } from './catalogue.ts';
+import type { Notes, Records } from './ports.ts';
+
+const kind = 'unique';
+
+type Claiming = { notes: Notes; records: Records };
+
+/** The name of the equality; undefined for a type whose jobs are each their own. */
+export function uniqueName(
+  { definition: { type, unique } }: KnownType,
+  input: unknown,
+  asker: Asker,
+): string | undefined {
+  if (!unique) return undefined;
+  const by = unique.by ? unique.by(input as never, asker) : input;
+  // Members sorted: the order in which they were written makes no other job.
+  const text = stringify({ type, by: by ?? null }) ?? '';
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** `standing` is the equal job that is in the way; without it the job is to be made under `id`. */
+export async function claimUnique(
+  { notes, records }: Claiming,
+  known: KnownType,
+  name: string,
+  newId: string,
+  now: Date,
+): Promise<{ id: string; standing?: JobRecord }> {
+  for (;;) {
+    const id = await notes.claim(kind, name, newId);
+    if (id === newId) return { id };
+    const stored = await records.read(id);
+    if (!stored) return { id };
+    if (standsFor(stored.record, known, now)) return { id, standing: stored.record };
+    if (await notes.replace(kind, name, newId, id)) return { id: newId };
+  }
+}
+
+/** True while a new equal job is not to be made. */
+export function standsFor(record: JobRecord, { definition }: KnownType, now: Date): boolean {
+  const { state, attempt, finishedAt } = record;
+  switch (definition.unique?.until) {
+    case 'started':
+      return attempt === 1 && (state === 'scheduled' || state === 'queued');
+    case 'finished':
+      return !hasEnded(state);
+    case 'expiry': {
+      if (!hasEnded(state)) return true;
+      if (state !== 'succeeded' || !finishedAt) return false;
+      return new Date(finishedAt).getTime() + toMs(definition.keep ?? '7d') > now.getTime();
+    }
+    default:
+      return false;
+  }
+}
