@@ -4,6 +4,8 @@ import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
 import { accept, check, type Submitted, type Submitting } from './submit.ts';
 
+const kind = 'idempotency-key';
+
 const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 
 /**
@@ -21,12 +23,16 @@ export async function submitOnce(
   const id = app.newId(app.clock.now());
   const fingerprint = hash(JSON.stringify(request));
   const claim = JSON.stringify({ id, request: fingerprint });
-  const claimed = JSON.parse(await app.notes.claim('idempotency-key', hash(key), claim)) as {
-    id: string;
-    request: string;
-  };
+  const standing = await app.notes.claim(kind, hash(key), claim);
+  const claimed = JSON.parse(standing) as { id: string; request: string };
   if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, deduplicated: false, replayed: true };
-  return { ...(await accept(app, request, checked, { id: claimed.id })), replayed: false };
+  const submitted = await accept(app, request, checked, { id: claimed.id });
+  if (submitted.record.id !== claimed.id) {
+    // An equal job stands for it: the key is to give that one again, also once it has ended.
+    const answered = JSON.stringify({ ...claimed, id: submitted.record.id });
+    await app.notes.replace(kind, hash(key), answered, standing);
+  }
+  return { ...submitted, replayed: false };
 }

@@ -85,3 +85,14 @@ test('a job that failed is in nobody’s way', async () => {
   assert.notEqual(second.job.id, first.job.id);
   assert.equal(second.job['deduplicated'], undefined);
 });
+
+test('an Idempotency-Key that was answered with an equal job gives that job again', async () => {
+  const body = { type: 'test.unique-finished', input: { log, ms: 600_000, of: { x: 'key' } } };
+  const first = await ask(body.type, body.input);
+  const post = async () =>
+    (await (await client.post(body, { 'idempotency-key': 'k-unique' })).json()) as Status;
+  assert.equal((await post()).id, first.job.id);
+  await client.call(`/jobs/${first.job.id}/cancel`, { method: 'POST' });
+  await client.ended(first.job.id);
+  assert.equal((await post()).id, first.job.id);
+});
