@@ -98,6 +98,28 @@ export class JobEndedError extends LonghaulError {
   }
 }
 
+export class JobNotFailedError extends LonghaulError {
+  constructor(id: string, state: string) {
+    super(
+      'job_not_failed',
+      409,
+      `Job '${id}' is ${state}: only a failed job can be started again. Nothing was changed.`,
+      { details: { state } },
+    );
+  }
+}
+
+export class EqualJobError extends LonghaulError {
+  constructor(id: string, standing: string) {
+    super(
+      'equal_job',
+      409,
+      `Job '${id}' was not started again: job '${standing}' is its equal and stands for it.`,
+      { details: { standing } },
+    );
+  }
+}
+
 export class PayloadTooLargeError extends LonghaulError {
   constructor(limitBytes: number) {
     super(

@@ -10,18 +10,18 @@ import { type Entity, GroupCommit } from './group-commit.ts';
 const filtered = ['type', 'state', 'key', 'parent', 'schedule'] as const;
 
 function toEntity(record: JobRecord): Entity {
-  const { result, checkpoint, ...rest } = record;
+  const { result, checkpoint, input, ...rest } = record;
   const { partition, row } = placeOf(record.id);
   const entity: Entity = { partitionKey: partition, rowKey: row, record: JSON.stringify(rest) };
   for (const name of filtered) if (record[name] !== undefined) entity[name] = record[name];
-  for (const [name, kept] of Object.entries({ result, checkpoint }))
+  for (const [name, kept] of Object.entries({ result, checkpoint, input }))
     if (kept) entity[`${name}${'json' in kept ? 'Json' : 'Blob'}`] = Object.values(kept)[0];
   return entity;
 }
 
 function fromEntity(entity: Record<string, unknown>): JobRecord {
   const record = JSON.parse(String(entity['record'])) as JobRecord;
-  for (const name of ['result', 'checkpoint'] as const) {
+  for (const name of ['result', 'checkpoint', 'input'] as const) {
     const kept = keptOf(entity[`${name}Json`], entity[`${name}Blob`]);
     if (kept) record[name] = kept;
   }

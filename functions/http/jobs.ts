@@ -14,6 +14,7 @@ import { kept } from '../pipeline/claim-check.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
 import { fileBlob } from '../pipeline/job.ts';
 import type { Stored } from '../pipeline/ports.ts';
+import { retry } from '../pipeline/retry.ts';
 import { type Submitting, submit } from '../pipeline/submit.ts';
 import { toRequest } from './request-body.ts';
 import { json, preferredWaitMs, readJson, registerRoute } from './route.ts';
@@ -36,6 +37,7 @@ export function registerJobs(api: JobsApi): void {
   on('get-job-result', 'GET', 'jobs/{id}/result', getResult);
   on('get-job-file', 'GET', 'jobs/{id}/files/{name}', getFile);
   on('cancel-job', 'POST', 'jobs/{id}/cancel', postCancel);
+  on('retry-job', 'POST', 'jobs/{id}/retry', postRetry);
   on('list-job-types', 'GET', 'job-types', async () => json(200, api.types.all.map(describeType)));
 }
 
@@ -148,6 +150,11 @@ async function getFile(api: JobsApi, request: HttpRequest): Promise<HttpResponse
 
 async function postCancel(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const record = await cancel(api, idOf(request));
+  return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
+}
+
+async function postRetry(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const record = await retry(api, idOf(request));
   return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
 }
 

@@ -2,7 +2,8 @@
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 
 export function toStatus(record: JobRecord, now: Date) {
-  const { checkpoint: _c, owner: _o, queue: _q, result, error, ...known } = record;
+  const { checkpoint: _c, owner: _o, queue: _q, input: _i, triedBefore: _t, ...shown } = record;
+  const { result, error, ...known } = shown;
   // The broker makes it ready without a word to the record.
   const isDue = record.state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
   const path = `/api/jobs/${record.id}`;
@@ -15,6 +16,7 @@ export function toStatus(record: JobRecord, now: Date) {
     links: {
       self: path,
       ...(record.state === 'succeeded' ? { result: `${path}/result` } : {}),
+      ...(record.state === 'failed' ? { retry: `${path}/retry` } : {}),
       ...(hasEnded(record.state) ? {} : { cancel: `${path}/cancel` }),
     },
   };

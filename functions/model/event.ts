@@ -7,6 +7,9 @@ export const eventContentType = 'application/cloudevents+json';
 
 export type EndedRecord = JobRecord & { state: EndState };
 
+// A job that was started again ends again: another event.
+const again = ({ triedBefore }: JobRecord) => (triedBefore ? `:${triedBefore}` : '');
+
 export function toEvent(record: EndedRecord) {
   const { id, type, state, result, error, key, parent, schedule, scheduledFor } = record;
   const known = { key, parent, schedule, scheduledFor, attempt: record.attempt };
@@ -17,7 +20,7 @@ export function toEvent(record: EndedRecord) {
         ? { result: JSON.parse(result.json) as unknown }
         : { resultUrl: `/api/jobs/${id}/result` };
   return new CloudEvent({
-    id: `${id}:${state}`,
+    id: `${id}:${state}${again(record)}`,
     source: '/api/jobs',
     type: `longhaul.job.${state}`,
     subject: id,
@@ -35,7 +38,7 @@ export function toEventMessage(
 ): OutgoingMessage {
   return {
     queue: to.queue,
-    messageId: `${record.id}:${purpose}`,
+    messageId: `${record.id}:${purpose}${again(record)}`,
     ...(to.sessionId !== undefined ? { sessionId: to.sessionId } : {}),
     ...(to.correlationId !== undefined ? { correlationId: to.correlationId } : {}),
     contentType: eventContentType,

@@ -64,6 +64,10 @@ export interface JobRecord extends Provenance {
   attempt: number;
   progress?: Progress;
   checkpoint?: Kept;
+  /** Of a failed job, so that it can be started again. */
+  input?: Kept;
+  /** Attempts made before somebody started the failed job again. */
+  triedBefore?: number;
   result?: Kept;
   error?: ErrorRecord;
   /** The last twenty attempts that failed, oldest first. */

@@ -8,11 +8,13 @@ const inMessageBytes = 128 * 1024;
 // A string property of a table entity holds 32 K UTF-16 characters.
 const inRecordChars = 30_000;
 
+const inputBlob = (id: string) => `jobs/${id}/input.json`;
+
 /** The body of a job's message: its input, or the name of the blob that has it. */
 export async function toBody(blobs: Blobs, id: string, input: unknown) {
   const body = Buffer.from(JSON.stringify(input) ?? 'null');
   if (body.length <= inMessageBytes) return { body, contentType: 'application/json' };
-  const blob = `jobs/${id}/input.json`;
+  const blob = inputBlob(id);
   await blobs.write(blob, body, 'application/json');
   return { body: Buffer.from(JSON.stringify({ blob })), contentType: blobContentType };
 }
@@ -37,6 +39,26 @@ export async function keep(blobs: Blobs, blob: string, value: unknown): Promise<
   await blobs.write(blob, Buffer.from(json), 'application/json');
   return { blob };
 }
+
+/** Keeps a message's body, so that the message can be made again from the record. */
+export async function keepBody(
+  blobs: Blobs,
+  id: string,
+  { body, contentType }: { body: Buffer; contentType?: string | undefined },
+): Promise<Kept> {
+  const text = body.toString('utf8');
+  if (contentType === blobContentType) return JSON.parse(text) as { blob: string };
+  if (text.length <= inRecordChars) return { json: text };
+  const blob = inputBlob(id);
+  await blobs.write(blob, body, 'application/json');
+  return { blob };
+}
+
+/** The body and content type of the message that `keepBody` was given. */
+export const bodyOf = (input: Kept) =>
+  'json' in input
+    ? { body: Buffer.from(input.json), contentType: 'application/json' }
+    : { body: Buffer.from(JSON.stringify(input)), contentType: blobContentType };
 
 /** The JSON text of a kept value. */
 export async function kept(blobs: Blobs, value: Kept): Promise<string> {

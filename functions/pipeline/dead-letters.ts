@@ -33,7 +33,9 @@ export async function watchDeadLetters(
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
   const job = fromMessage(message);
   const stored = await readOrMake(app, job);
-  if (hasEnded(stored.record.state)) return false;
+  const { state, triedBefore = 0 } = stored.record;
+  // Started again since: the letter is of an attempt before that.
+  if (hasEnded(state) || triedBefore >= job.attempt) return false;
   const lease = new Lease(app.records, stored, app.newOwner());
   const transition = decide(
     {

@@ -9,6 +9,7 @@ import { attempt, type Working } from './attempt.ts';
 import { Lease } from './lease.ts';
 import { consequences, decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
+import { isStartedAgain, startedAgain } from './retry.ts';
 import { settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
 
@@ -47,7 +48,10 @@ function pause({ clock, stopping }: Working, ms: number): Promise<void> {
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const message = fromMessage(delivery.message);
   const known = worker.types.find(message.type);
-  const stored = await readOrMake(worker, message);
+  const found = await readOrMake(worker, message);
+  const stored = isStartedAgain(found.record, message)
+    ? { ...found, record: startedAgain(found.record) }
+    : found;
   if (wasDecided(stored, message)) {
     const { sends, message: settlement } = consequences(
       stored.record,

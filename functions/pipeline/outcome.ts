@@ -74,9 +74,10 @@ function change(
     case 'timed-out': {
       const { error } = happened;
       const history = withFailure(job, error, now);
-      if (error instanceof NonRetryableError || job.attempt >= policy.attempts)
+      const tries = job.attempt - (job.triedBefore ?? 0);
+      if (error instanceof NonRetryableError || tries >= policy.attempts)
         return ended({ ...job, history }, 'failed', now, { error: toErrorRecord(error) });
-      const waits = waitMs(policy.backoff, job.attempt, error, random, now);
+      const waits = waitMs(policy.backoff, tries, error, random, now);
       const runAt = new Date(now.getTime() + waits);
       const { startedAt: _, ...rest } = job;
       return {
@@ -125,8 +126,10 @@ function ended(
   now: Date,
   outcome: { result: Kept } | { error: ErrorRecord },
 ): EndedRecord {
-  const { error: _e, runAt: _r, checkpoint: _c, ...rest } = job;
-  return { ...rest, state, finishedAt: now.toISOString(), ...outcome };
+  const { error: _e, runAt: _r, checkpoint, ...rest } = job;
+  // Started again, a failed job goes on from there.
+  const left = state === 'failed' && checkpoint ? { checkpoint } : {};
+  return { ...rest, state, ...left, finishedAt: now.toISOString(), ...outcome };
 }
 
 const expiredError = ({ startBefore }: JobRecord) =>

@@ -7,20 +7,26 @@
  */
 import { LockLostError, QueueNotFoundError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
+import { keepBody } from './claim-check.ts';
 import type { Lease } from './lease.ts';
 import type { Settlement, Transition } from './outcome.ts';
-import type { Delivery, Log, Queue } from './ports.ts';
+import type { Blobs, Delivery, Log, Queue } from './ports.ts';
 
 export async function settle(
-  { queue, log }: { queue: Queue; log: Log },
+  { queue, blobs, log }: { queue: Queue; blobs: Blobs; log: Log },
   { record, sends, message }: Transition,
   delivery: Delivery,
   lease?: Lease,
 ): Promise<void> {
   // Crash here: the attempt is run again from its checkpoint.
   if (record !== 'untouched' && lease) {
+    // The message goes to the dead letters, where nothing reaches it by its id.
+    const input =
+      record.state === 'failed'
+        ? { input: await keepBody(blobs, record.id, delivery.message) }
+        : undefined;
     try {
-      await lease.write((newest) => keepNews(record, newest));
+      await lease.write((newest) => ({ ...keepNews(record, newest), ...input }));
     } catch (error) {
       if (!(error instanceof LockLostError)) throw error;
       await answer(delivery, { kind: 'leave' });

@@ -1,5 +1,5 @@
 /** The app under test: the real one with job types that misbehave on request. */
-import { appendFile } from 'node:fs/promises';
+import { access, appendFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { registerApp } from '../../functions/app.ts';
@@ -103,6 +103,21 @@ const single = (until: 'started' | 'finished' | 'expiry') =>
     },
   });
 
+/** Fails until the file `fixed` is there; its first step is done once. */
+const mended = defineJob({
+  type: 'test.mended',
+  input: z.object({ log: z.string(), fixed: z.string(), text: z.string().default('') }),
+  attempts: 2,
+  backoff: quick,
+  async run({ log, fixed, text }, job) {
+    await job.step('first', async () => {
+      await appendFile(log, `${JSON.stringify({ id: job.id })}\n`);
+    });
+    await access(fixed);
+    return { attempt: job.attempt, length: text.length };
+  },
+});
+
 const large = defineJob({
   type: 'test.large',
   input: z.object({ text: z.string(), repeat: z.number() }),
@@ -135,6 +150,7 @@ const recurring = defineJob({
 
 registerApp([
   ...catalogue,
+  mended,
   single('started'),
   single('finished'),
   single('expiry'),

@@ -1,0 +1,60 @@
+/** A failed job is started again, from its checkpoint and with all its attempts before it. */
+import { ConflictError, EqualJobError, JobNotFailedError, JobNotFoundError } from '../errors.ts';
+import type { JobRecord } from '../model/job-record.ts';
+import { type JobMessage, toMessage } from '../model/message.ts';
+import { bodyOf, fromBody } from './claim-check.ts';
+import type { Submitting } from './submit.ts';
+import { claimUnique, uniqueName } from './unique.ts';
+import { validate } from './validate.ts';
+
+/**
+ * The message goes first, as in `submit`: a worker that finds it beside a record that is still failed
+ * starts the job itself. @throws JobNotFoundError, JobNotFailedError, EqualJobError
+ */
+export async function retry(app: Submitting, id: string): Promise<JobRecord> {
+  const stored = await app.records.read(id);
+  if (!stored) throw new JobNotFoundError(id);
+  const { record, etag } = stored;
+  if (record.state !== 'failed' || !record.input) throw new JobNotFailedError(id, record.state);
+  const { type, lane: _l, queue, key, attempt, createdAt } = record;
+  const { replyTo, replyToSessionId, correlationId, requestedBy, parent, schedule } = record;
+  const carried = { replyTo, replyToSessionId, correlationId, requestedBy, parent, schedule };
+  const content = bodyOf(record.input);
+  await refuseEqual(app, record, content);
+  const message = { id, type, queue, createdAt, attempt: attempt + 1, ...content };
+  const known = Object.entries({ ...carried, key }).filter(([, value]) => value !== undefined);
+  await app.queue.send(toMessage({ ...message, ...Object.fromEntries(known) }));
+  try {
+    return (await app.records.write(startedAgain(record), etag)).record;
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    // A worker was faster, or another asked for the same.
+    return (await app.records.read(id))?.record ?? record;
+  }
+}
+
+/** An equal job that was made since the failure stands for this one. */
+async function refuseEqual(
+  app: Submitting,
+  { id, type, ...asker }: JobRecord,
+  content: { body: Buffer; contentType: string },
+): Promise<void> {
+  const known = app.types.find(type);
+  if (!known?.definition.unique) return;
+  const raw = await fromBody(app.blobs, content);
+  const input = await validate(known.definition.input, raw, 'The input');
+  const name = uniqueName(known, input, asker);
+  if (name === undefined) return;
+  const { standing } = await claimUnique(app, known, name, id, app.clock.now());
+  if (standing) throw new EqualJobError(id, standing.id);
+}
+
+/** True for the message of `retry` that came before its record. */
+export const isStartedAgain = (record: JobRecord, { attempt }: JobMessage): boolean =>
+  record.state === 'failed' && attempt > record.attempt;
+
+export function startedAgain(record: JobRecord): JobRecord {
+  const { input: _i, error: _e, startedAt: _s, finishedAt: _f, ...rest } = record;
+  const { cancelRequestedAt: _c, ...kept } = rest;
+  return { ...kept, state: 'queued', attempt: record.attempt + 1, triedBefore: record.attempt };
+}
