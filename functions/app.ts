@@ -13,6 +13,7 @@ import { registerJobs } from './http/jobs.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
+import { Slots } from './pipeline/key.ts';
 import type { Clock, Log } from './pipeline/ports.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { registerQueues } from './triggers/queues.ts';
@@ -54,6 +55,7 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
     queue: createQueue(clients.serviceBus),
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
+    slots: new Slots(Math.random),
     newOwner: () => randomUUID(),
     random: Math.random,
     stopping: stopping.signal,

@@ -57,8 +57,13 @@ export interface DeclaredSchedule<I> {
 export interface JobPolicy<I> {
   /** The class of worker; default 'standard'. Lanes stand in topology.json. */
   lane?: 'urgent' | 'standard' | 'bulk' | 'heavy';
-  /** Jobs with the same key run one at a time, in the order in which they came. */
+  /**
+   * Jobs with the same key run one at a time, in the order in which they came. Job types of one lane
+   * that give the same key share it.
+   */
   key?: (input: I, asker: Asker) => string;
+  /** How many jobs of a key run at once, from 1 to 1000; default 1. Above 1 their order is loose. */
+  limit?: number;
   /**
    * Equal jobs are one job: a submit answers with the one that is there, `deduplicated: true`.
    * `by` says what makes two jobs equal (any JSON value), default the whole input. `until` says for

@@ -197,6 +197,7 @@ function describeType({ definition, policy }: KnownType) {
     formerly,
     lane: policy.lane.name,
     keyed: definition.key !== undefined,
+    ...(definition.key ? { limit: policy.limit } : {}),
     timeout: policy.timeout,
     attempts: policy.attempts,
     startBefore,

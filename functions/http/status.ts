@@ -3,7 +3,7 @@ import { hasEnded, type JobRecord } from '../model/job-record.ts';
 
 export function toStatus(record: JobRecord, now: Date) {
   const { checkpoint: _c, owner: _o, queue: _q, input: _i, triedBefore: _t, ...shown } = record;
-  const { result, error, ...known } = shown;
+  const { session: _s, result, error, ...known } = shown;
   // The broker makes it ready without a word to the record.
   const isDue = record.state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
   const path = `/api/jobs/${record.id}`;

@@ -51,6 +51,23 @@ export function idOf(name: string, at: Date): string {
   return idAt(at.getTime(), hash.subarray(0, shardChars), hash.subarray(8));
 }
 
+const tailChars = 2;
+const tails = 32 ** tailChars;
+
+/** Which of `count` (1024 at most) parts a job belongs to; it follows from its id alone. */
+export function slotOf(id: string, count: number): number {
+  if (!isId(id)) return createHash('sha256').update(id).digest().readUInt16BE() % count;
+  const [high = '', low = ''] = id.slice(-tailChars);
+  return (alphabet.indexOf(high) * 32 + alphabet.indexOf(low)) % count;
+}
+
+/** The id, its end changed so that it belongs to part `slot` of `count`; `random` in [0, 1). */
+export function inSlot(id: string, slot: number, count: number, random: number): string {
+  const rounds = Math.floor((tails - 1 - slot) / count) + 1;
+  const tail = slot + count * Math.floor(random * rounds);
+  return id.slice(0, -tailChars) + base32(tail, tailChars);
+}
+
 export const isId = (text: string): boolean => pattern.test(text);
 
 /** Where the record of a job is. Ids that others made (a message may name its own) get a hash. */

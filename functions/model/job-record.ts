@@ -53,6 +53,7 @@ export interface JobRecord extends Provenance {
   lane: string;
   queue: string;
   key?: string;
+  session?: string;
   createdAt: string;
   /** When the next attempt is due, if not at once. */
   runAt?: string;

@@ -30,6 +30,8 @@ export interface JobMessage extends Provenance {
   attempt: number;
   queue: string;
   key?: string;
+  /** Where it is another than the key: one of the sessions of a key with a limit. */
+  session?: string;
   contentType: string;
   body: Buffer;
   createdAt?: string;
@@ -57,14 +59,19 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
   return {
     queue: job.queue,
     messageId: attemptMessageId(job.id, job.attempt),
-    ...(job.key !== undefined ? { sessionId: job.key } : {}),
+    ...(job.key !== undefined ? { sessionId: job.session ?? job.key } : {}),
     contentType: job.contentType,
     body: job.body,
     ...(job.correlationId ? { correlationId: job.correlationId } : {}),
     ...(job.replyTo ? { replyTo: job.replyTo } : {}),
     ...(job.replyToSessionId ? { replyToSessionId: job.replyToSessionId } : {}),
     ...(at ? { at } : {}),
-    properties: { type: job.type, attempt: job.attempt, ...Object.fromEntries(carried) },
+    properties: {
+      type: job.type,
+      attempt: job.attempt,
+      ...(job.key !== undefined && job.session !== undefined ? { key: job.key } : {}),
+      ...Object.fromEntries(carried),
+    },
   };
 }
 
@@ -79,6 +86,12 @@ export interface IncomingMessage {
   replyToSessionId?: string | undefined;
   body: Buffer;
   properties: Record<string, unknown>;
+}
+
+/** Who sends to a lane without knowing of limits gives the key as the session. */
+function lineOf(key: string | undefined, session: string | undefined) {
+  if (session === undefined) return {};
+  return key === undefined || key === session ? { key: session } : { key, session };
 }
 
 /** Reads a delivered message; `type` is empty when the sender gave none. */
@@ -106,7 +119,7 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     queue: message.queue,
     contentType: message.contentType ?? 'application/json',
     body: message.body,
-    ...(sessionId !== undefined ? { key: sessionId } : {}),
+    ...lineOf(text('key'), sessionId),
     ...(correlationId ? { correlationId } : {}),
     ...(replyTo ? { replyTo } : {}),
     ...(replyToSessionId ? { replyToSessionId } : {}),

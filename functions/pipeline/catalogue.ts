@@ -10,6 +10,8 @@ export interface Policy {
   lane: Lane;
   timeout: Duration;
   attempts: number;
+  /** How many jobs of a key run at once. */
+  limit: number;
   backoff: NonNullable<Definition['backoff']>;
 }
 
@@ -61,12 +63,16 @@ function check(
   topology: Topology,
   problem: (text: string) => void,
 ): KnownType | undefined {
-  const { timeout = defaults.timeout, attempts = defaults.attempts } = definition;
+  const { timeout = defaults.timeout, attempts = defaults.attempts, limit = 1 } = definition;
   const laneName = definition.lane ?? defaults.lane;
   const lane = topology.lanes.find(({ name }) => name === laneName);
   if (!/^[\w.:-]{1,100}$/.test(definition.type))
     problem('type: use letters, digits and . : _ -, 100 at most');
   if (!Number.isInteger(attempts) || attempts < 1) problem('attempts: give a whole number from 1');
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
+    problem('limit: give a whole number from 1 to 1000');
+  if (definition.limit !== undefined && !definition.key)
+    problem('limit: it counts the jobs of a key, and there is no key');
   const backoff = definition.backoff ?? defaultBackoff;
   if (typeof backoff !== 'function') {
     if ((backoff.factor ?? 2) < 1) problem('backoff.factor: below 1 the waits would shrink');
@@ -87,7 +93,7 @@ function check(
   } catch {
     // Named above.
   }
-  return { definition, policy: { lane, timeout, attempts, backoff } };
+  return { definition, policy: { lane, timeout, attempts, limit, backoff } };
 }
 
 function checkDurations(

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
-import { accept, check, type Submitted, type Submitting } from './submit.ts';
+import { accept, check, newIdFor, type Submitted, type Submitting } from './submit.ts';
 
 const kind = 'idempotency-key';
 
@@ -20,7 +20,7 @@ export async function submitOnce(
 ): Promise<Submitted & { replayed: boolean }> {
   // A request that is refused must not use up its key.
   const checked = await check(app, request);
-  const id = app.newId(app.clock.now());
+  const id = newIdFor(app, checked);
   const fingerprint = hash(JSON.stringify(request));
   const claim = JSON.stringify({ id, request: fingerprint });
   const standing = await app.notes.claim(kind, hash(key), claim);

@@ -16,13 +16,15 @@ export async function retry(app: Submitting, id: string): Promise<JobRecord> {
   if (!stored) throw new JobNotFoundError(id);
   const { record, etag } = stored;
   if (record.state !== 'failed' || !record.input) throw new JobNotFailedError(id, record.state);
-  const { type, lane: _l, queue, key, attempt, createdAt } = record;
+  const { type, queue, key, session, attempt, createdAt } = record;
   const { replyTo, replyToSessionId, correlationId, requestedBy, parent, schedule } = record;
   const carried = { replyTo, replyToSessionId, correlationId, requestedBy, parent, schedule };
   const content = bodyOf(record.input);
   await refuseEqual(app, record, content);
   const message = { id, type, queue, createdAt, attempt: attempt + 1, ...content };
-  const known = Object.entries({ ...carried, key }).filter(([, value]) => value !== undefined);
+  const known = Object.entries({ ...carried, key, session }).filter(
+    ([, value]) => value !== undefined,
+  );
   await app.queue.send(toMessage({ ...message, ...Object.fromEntries(known) }));
   try {
     return (await app.records.write(startedAgain(record), etag)).record;

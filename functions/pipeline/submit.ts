@@ -13,6 +13,7 @@ import { type JobMessage, toMessage } from '../model/message.ts';
 import type { Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
+import { keyOf, placeInLine, type Slots } from './key.ts';
 import type { Blobs, Clock, Notes, Queue, Records, Stored } from './ports.ts';
 import { claimUnique, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
@@ -26,6 +27,7 @@ export interface Submitting {
   clock: Clock;
   notes: Notes;
   newId(at: Date): string;
+  slots: Slots;
 }
 
 /** What only the system says of a request: an occurrence's id, who stands behind it. */
@@ -74,7 +76,7 @@ export async function accept(
   origin: Origin = {},
 ): Promise<Submitted> {
   const { known, now, unique } = checked;
-  const newId = origin.id ?? app.newId(now);
+  const newId = origin.id ?? newIdFor(app, checked);
   if (unique === undefined)
     return { record: await send(app, request, checked, origin, newId), deduplicated: false };
   const { id, standing } = await claimUnique(app, known, unique, newId, now);
@@ -82,6 +84,10 @@ export async function accept(
   if (standing) return { record: standing, deduplicated };
   return { record: await send(app, request, checked, origin, id), deduplicated };
 }
+
+/** An id for a request that was checked. */
+export const newIdFor = ({ newId, slots }: Submitting, { known, now, key }: Checked): string =>
+  slots.idFor(newId(now), key, known.policy.limit);
 
 type Checked = Awaited<ReturnType<typeof check>>;
 
@@ -98,7 +104,7 @@ async function send(
     type: known.definition.type,
     attempt: 1,
     queue: key === undefined ? known.policy.lane.plain : known.policy.lane.keyed,
-    ...(key === undefined ? {} : { key }),
+    ...placeInLine(key, known.policy.limit, id),
     ...(await toBody(app.blobs, id, request.input)),
     createdAt: now.toISOString(),
     ...startBefore(known, options, runAt ?? now),
@@ -176,16 +182,6 @@ function checkReplyTo({ replies }: Topology, { replyTo }: RequestOptions): void 
   throw new BadRequestError(`There is no reply queue '${replyTo}'.`, [
     { pointer: '/replyTo', message: `is none of ${replies.join(', ')}` },
   ]);
-}
-
-function keyOf({ definition }: KnownType, input: unknown, asker: Asker): string | undefined {
-  const key = definition.key?.(input as never, asker);
-  if (key === undefined) return undefined;
-  // Service Bus quotas: a session id has 128 characters at most.
-  if (key.length > 0 && key.length <= 128) return key;
-  throw new BadRequestError(
-    `The key of this job has ${key.length} characters: Service Bus takes 1 to 128.`,
-  );
 }
 
 const replying = ({ replyTo, replyToSessionId, correlationId }: RequestOptions) => ({

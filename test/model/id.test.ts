@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { createIdMaker, idOf, isId, placeOf } from '../../functions/model/id.ts';
+import { createIdMaker, idOf, inSlot, isId, placeOf, slotOf } from '../../functions/model/id.ts';
 import { fc } from '../support/properties.ts';
 
 test('later ids sort first within a process, so that a scan lists the newest job first', () => {
@@ -38,4 +38,28 @@ test('any id that a message brings has a place', () => {
       return /^[\w~]+$/.test(partition) && /^\w+$/.test(row);
     }),
   );
+});
+
+test('an id is put into any slot of any limit, evenly, and says so itself', () => {
+  const newId = createIdMaker(randomBytes);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1000 }),
+      fc.nat(),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (count, n, random) => {
+        const id = inSlot(newId(new Date()), n % count, count, random);
+        assert.ok(isId(id));
+        assert.equal(slotOf(id, count), n % count);
+        assert.equal(slotOf(id, 1), 0);
+      },
+    ),
+  );
+});
+
+test("an id of the sender's own has a slot too, always the same", () => {
+  for (const id of ['order-1', 'order-2', 'x']) {
+    assert.ok(slotOf(id, 7) < 7);
+    assert.equal(slotOf(id, 7), slotOf(id, 7));
+  }
 });

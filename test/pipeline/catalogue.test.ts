@@ -18,6 +18,8 @@ const wrong: [what: string, more: object, problem: RegExp][] = [
   ['a lane that is not in the topology', { lane: 'heavy' }, /lane: 'heavy'/],
   ['a timeout beyond the lane', { timeout: '11m' }, /timeout: 11m is more than lane standard/],
   ['no attempts', { attempts: 0 }, /attempts/],
+  ['a limit without a key', { limit: 3 }, /limit: it counts the jobs of a key/],
+  ['a limit of nothing', { limit: 0, key: () => 'k' }, /limit: give a whole number/],
   ['a backoff that shrinks', { backoff: { initial: '1s', factor: 0.5 } }, /backoff.factor/],
   ['a duration that is none', { startBefore: 'soon' }, /startBefore: 'soon'/],
   ['a cron that is none', { schedules: [{ id: 's', cron: 'daily', input: {} }] }, /schedule s/],

@@ -341,6 +341,26 @@ describe('messages', () => {
 });
 
 describe('keys', () => {
+  test('a key with a limit of three: three at once and never more, shared by both types', async () => {
+    const log = logFile();
+    const ids = await Promise.all(
+      Array.from({ length: 36 }, async (_, n) => {
+        const type = n % 4 === 3 ? 'test.keyed' : 'test.limited';
+        const job = await client.submit(type, { log, key: 'shared', n, ms: 60 });
+        assert.equal(job['key'], 'shared');
+        return job.id;
+      }),
+    );
+    for (const id of ids) assert.equal((await client.ended(id)).state, 'succeeded');
+    let atOnce = 0;
+    let most = 0;
+    for (const { what } of (await lines(log)) as { what: string }[]) {
+      atOnce += what === 'begin' ? 1 : -1;
+      most = Math.max(most, atOnce);
+    }
+    assert.equal(most, 3);
+  });
+
   test('two hundred jobs over ten keys: one of a key at a time, in order, keys side by side', async () => {
     const log = logFile();
     const submitted: string[] = [];

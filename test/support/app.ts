@@ -29,16 +29,20 @@ const noted = defineJob({
   },
 });
 
+const ofKey = z.object({ log: z.string(), key: z.string(), n: z.number(), ms: z.number() });
+
+async function noteBeginAndEnd({ log, key, n, ms }: z.infer<typeof ofKey>) {
+  await appendFile(log, `${JSON.stringify({ key, n, what: 'begin', at: Date.now() })}\n`);
+  await pause(ms);
+  await appendFile(log, `${JSON.stringify({ key, n, what: 'end', at: Date.now() })}\n`);
+  return { n };
+}
+
 const keyed = defineJob({
   type: 'test.keyed',
-  input: z.object({ log: z.string(), key: z.string(), n: z.number(), ms: z.number() }),
+  input: ofKey,
   key: ({ key }) => key,
-  async run({ log, key, n, ms }) {
-    await appendFile(log, `${JSON.stringify({ key, n, what: 'begin', at: Date.now() })}\n`);
-    await pause(ms);
-    await appendFile(log, `${JSON.stringify({ key, n, what: 'end', at: Date.now() })}\n`);
-    return { n };
-  },
+  run: noteBeginAndEnd,
 });
 
 const failing = defineJob({
@@ -86,6 +90,15 @@ const counting = defineJob({
     });
     return { total, chosen: first.chosen };
   },
+});
+
+/** Three of a key at once. */
+const limited = defineJob({
+  type: 'test.limited',
+  input: ofKey,
+  key: ({ key }) => key,
+  limit: 3,
+  run: noteBeginAndEnd,
 });
 
 /** Runs for `ms`, or fails when asked to; a type for each way of being unique. */
@@ -151,6 +164,7 @@ const recurring = defineJob({
 registerApp([
   ...catalogue,
   mended,
+  limited,
   single('started'),
   single('finished'),
   single('expiry'),
