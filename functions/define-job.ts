@@ -53,10 +53,12 @@ export interface DeclaredSchedule<I> {
   input: I;
 }
 
+export type LaneName = 'urgent' | 'standard' | 'bulk' | 'heavy';
+
 /** When, where and how often a job runs. Every option has a default that is safe. */
 export interface JobPolicy<I> {
   /** The class of worker; default 'standard'. Lanes stand in topology.json. */
-  lane?: 'urgent' | 'standard' | 'bulk' | 'heavy';
+  lane?: LaneName;
   /**
    * Jobs with the same key run one at a time, in the order in which they came. Job types of one lane
    * that give the same key share it.
@@ -64,6 +66,13 @@ export interface JobPolicy<I> {
   key?: (input: I, asker: Asker) => string;
   /** How many jobs of a key run at once, from 1 to 1000; default 1. Above 1 their order is loose. */
   limit?: number;
+  /**
+   * The jobs of a key keep their order through retries too: a failed attempt is tried again while the
+   * rest of its key waits. Needs `key`, and a job that does not wait (sleep, event, children).
+   */
+  ordered?: boolean;
+  /** The lanes that a request may ask for instead, by `priority`. */
+  priorities?: readonly LaneName[];
   /**
    * Equal jobs are one job: a submit answers with the one that is there, `deduplicated: true`.
    * `by` says what makes two jobs equal (any JSON value), default the whole input. `until` says for
@@ -74,7 +83,10 @@ export interface JobPolicy<I> {
     by?: (input: I, asker: Asker) => unknown;
     until: 'started' | 'finished' | 'expiry';
   };
-  /** With `unique` until 'expiry': how long after its end a result is given again; default '7d'. */
+  /**
+   * How long after its end a job's record, result and files are there, and with `unique` until
+   * 'expiry' its result is given again; default '7d'.
+   */
   keep?: Duration;
   /** A job not started by then ends as expired; default never. */
   startBefore?: Duration;
@@ -93,6 +105,8 @@ export interface RequestOptions {
   delay?: Duration;
   runAt?: Date;
   startBefore?: Duration;
+  /** Another lane than the type's, one of its `priorities`. */
+  priority?: LaneName;
   /** A reply queue of topology.json; the reply carries `correlationId`. */
   replyTo?: string;
   replyToSessionId?: string;
@@ -119,8 +133,30 @@ export interface JobFiles {
   readInbox(name: string): Promise<Buffer>;
 }
 
-/** What a handler gets beside its input. Code between steps runs again on every attempt. */
-export interface Job {
+export type Settled<R> = { ok: true; result: R } | { ok: false; error: Error };
+type Results<T extends readonly JobRequest[]> = {
+  -readonly [K in keyof T]: T[K] extends JobRequest<infer R> ? R : never;
+};
+type AllSettled<T extends readonly JobRequest[]> = {
+  -readonly [K in keyof T]: T[K] extends JobRequest<infer R> ? Settled<R> : never;
+};
+
+/** What others may tell a job while it runs or waits, by name. */
+export type Events = Record<string, Schema>;
+
+/** Small state of the key, handed from job to job. @throws NoSessionError where there is none */
+export interface JobSession {
+  /** What the last job of the key left that returned, or what this one has set. */
+  get<T>(): Promise<T | undefined>;
+  /** Written when the handler returns: an attempt that fails leaves nothing. 256 KB at most. */
+  set<T>(value: T & Plain<T>): Promise<void>;
+}
+
+/**
+ * What a handler gets beside its input. Code between steps runs again on every attempt and after
+ * every wait. Names of steps and waits are unique in a job, and come in the same order each time.
+ */
+export interface Job<E extends Events = Events> {
   readonly id: string;
   /** From 1. */
   readonly attempt: number;
@@ -134,14 +170,46 @@ export interface Job {
   log(message: string): void;
   /** Says how far the job is. Written at most four times a second; the last report always is. */
   progress(progress: { done: number; of?: number; note?: string }): Promise<void>;
-  /** Runs once for the job, however often it is tried: its value is kept in the checkpoint. */
-  step<T>(name: string, run: () => Promise<T & Plain<T>>): Promise<T>;
-  /** A loop that goes on where it was: `save` keeps one value, from which the next attempt starts. */
+  readonly session: JobSession;
+  /**
+   * Runs once for the job, however often it is tried: its value is kept in the checkpoint. `undo`
+   * takes it back if the job fails for good or is cancelled; `output` checks a kept value that another
+   * version of the code may have written; `formerly` are earlier names. @throws StepChangedError
+   */
+  step<T>(
+    name: string,
+    run: () => Promise<T & Plain<T>>,
+    options?: { undo?: (value: T) => Promise<void>; output?: Schema; formerly?: readonly string[] },
+  ): Promise<T>;
+  /**
+   * A loop that goes on where it was: `save` keeps one value, from which the next attempt starts.
+   * What it returns is kept as a step's value is.
+   */
   checkpoint<C, T>(
     name: string,
     start: C,
     run: (from: C, save: (next: C & Plain<C>) => Promise<void>) => Promise<T & Plain<T>>,
   ): Promise<T>;
+  /** Lets the worker go for that long. A job that sleeps more than once may name its sleeps. */
+  sleep(duration: Duration): Promise<void>;
+  sleep(name: string, duration: Duration): Promise<void>;
+  /** Waits for `POST /jobs/{id}/events/{name}`. @throws EventTimeoutError */
+  event<N extends keyof E & string>(name: N, options?: { timeout?: Duration }): Promise<Out<E[N]>>;
+  /**
+   * Runs other jobs and waits for their results; `limit` says how many at once.
+   * @throws ChildFailedError as soon as one ends otherwise than succeeded
+   */
+  children<const T extends readonly JobRequest[]>(
+    name: string,
+    requests: T,
+    options?: { limit?: number },
+  ): Promise<Results<T>>;
+  /** The same for children that may fail: waits until all have ended. */
+  childrenSettled<const T extends readonly JobRequest[]>(
+    name: string,
+    requests: T,
+    options?: { limit?: number },
+  ): Promise<AllSettled<T>>;
 }
 
 /** A job type with its input and result known to the compiler only. */
@@ -157,17 +225,21 @@ export interface Definition extends JobPolicy<never> {
   readonly input: Schema;
   readonly output?: Schema | undefined;
   readonly schedules?: readonly DeclaredSchedule<unknown>[];
-  run(input: never, job: Job): Promise<unknown>;
+  readonly events?: Events;
+  run(input: never, job: Job<never>): Promise<unknown>;
 }
 
 export type Catalogue = readonly JobType[];
 
-interface Declared<Name extends string, I extends Schema> extends JobPolicy<Out<I>> {
+interface Declared<Name extends string, I extends Schema, E extends Events>
+  extends JobPolicy<Out<I>> {
   /** The name on the wire. */
   type: Name;
   /** Any Standard Schema (zod, valibot, arktype). The caller sees its input, the handler its output. */
   input: I;
   schedules?: readonly DeclaredSchedule<In<I>>[];
+  /** What `job.event` may wait for, with the schema of what comes with it. */
+  events?: E;
 }
 
 /**
@@ -182,16 +254,26 @@ interface Declared<Name extends string, I extends Schema> extends JobPolicy<Out<
  *   },
  * });
  */
-export function defineJob<const Name extends string, I extends Schema, R>(
-  definition: Declared<Name, I> & {
+export function defineJob<
+  const Name extends string,
+  I extends Schema,
+  R,
+  E extends Events = Record<never, Schema>,
+>(
+  definition: Declared<Name, I, E> & {
     output?: undefined;
-    run(input: Out<I>, job: Job): Promise<R & Plain<R>>;
+    run(input: Out<I>, job: Job<E>): Promise<R & Plain<R>>;
   },
 ): JobType<Name, In<I>, R>;
-export function defineJob<const Name extends string, I extends Schema, O extends Schema>(
-  definition: Declared<Name, I> & {
+export function defineJob<
+  const Name extends string,
+  I extends Schema,
+  O extends Schema,
+  E extends Events = Record<never, Schema>,
+>(
+  definition: Declared<Name, I, E> & {
     output: O;
-    run(input: Out<I>, job: Job): Promise<In<O>>;
+    run(input: Out<I>, job: Job<E>): Promise<In<O>>;
   },
 ): JobType<Name, In<I>, Out<O>>;
 export function defineJob(definition: unknown): JobType<string, unknown, unknown> {

@@ -109,6 +109,30 @@ export class JobNotFailedError extends LonghaulError {
   }
 }
 
+export class UnknownEventError extends LonghaulError {
+  constructor(type: string, name: string, known: readonly string[]) {
+    super(
+      'unknown_event',
+      404,
+      `Job type '${type}' waits for no event '${name}'. Its events: ${known.join(', ') || 'none'}.`,
+    );
+  }
+}
+
+export class EventReceivedError extends LonghaulError {
+  constructor(id: string, name: string) {
+    super('event_received', 409, `Job '${id}' has had event '${name}' already: the first stays.`);
+  }
+}
+
+export class JobExpiredError extends LonghaulError {
+  constructor(id: string, at: string) {
+    super('job_expired', 410, `What was kept of job '${id}' was removed on ${at}.`, {
+      details: { expiredAt: at },
+    });
+  }
+}
+
 export class EqualJobError extends LonghaulError {
   constructor(id: string, standing: string) {
     super(
@@ -183,8 +207,8 @@ export class DefinitionError extends LonghaulError {
 
 /** Ends a job as failed at once: another attempt would fail too. */
 export class NonRetryableError extends LonghaulError {
-  constructor(message: string, options: ErrorOptions = {}) {
-    super('non_retryable', 422, message, options);
+  constructor(message: string, options: ErrorOptions & { code?: string } = {}) {
+    super(options.code ?? 'non_retryable', 422, message, options);
   }
 }
 
@@ -198,6 +222,53 @@ export class RetryAfterError extends LonghaulError {
   constructor(message: string, retryAfter: number | Date | string, options: ErrorOptions = {}) {
     super('retry_after', 503, message, options);
     this.retryAfter = retryAfter;
+  }
+}
+
+/** The code of a job no longer fits what an earlier version of it kept. */
+export class StepChangedError extends NonRetryableError {
+  constructor(what: string, options: ErrorOptions = {}) {
+    super(
+      `${what}: the code does not fit the job's checkpoint. ` +
+        'Let the old code finish its jobs, give the step its earlier name by `formerly`, or give the job type a new name.',
+      { ...options, code: 'step_changed' },
+    );
+  }
+}
+
+export class StepRepeatedError extends NonRetryableError {
+  constructor(name: string) {
+    super(
+      `The handler used the name '${name}' twice: what is kept under a name is kept once. Give each step and wait a name of its own, such as '${name} 2'.`,
+      { code: 'step_repeated' },
+    );
+  }
+}
+
+export class EventTimeoutError extends NonRetryableError {
+  constructor(name: string, until: string) {
+    super(`Event '${name}' did not come by ${until}.`, { code: 'event_timeout' });
+  }
+}
+
+export class ChildFailedError extends NonRetryableError {
+  readonly child: string;
+
+  constructor(group: string, index: number, child: string, state: string, cause: unknown) {
+    super(
+      `Child ${index} of '${group}' ended as ${state}: job '${child}'. Use childrenSettled for children that may fail.`,
+      { cause, code: 'child_failed' },
+    );
+    this.child = child;
+  }
+}
+
+export class NoSessionError extends NonRetryableError {
+  constructor(type: string) {
+    super(
+      `Job type '${type}' has no session state: that is kept for a \`key\` with a \`limit\` of 1.`,
+      { code: 'no_session' },
+    );
   }
 }
 
@@ -223,8 +294,10 @@ export class StoppingError extends LonghaulError {
 }
 
 export class LockLostError extends LonghaulError {
-  constructor(id: string) {
-    super('lock_lost', 409, `This worker lost its claim on job '${id}': another one has it now.`);
+  constructor(id: string, cause?: unknown) {
+    super('lock_lost', 409, `This worker lost its claim on job '${id}': another one has it now.`, {
+      cause,
+    });
   }
 }
 

@@ -19,6 +19,10 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
       await ready;
       return download(own, name);
     },
+    async remove(name) {
+      await ready;
+      await own.getBlobClient(name).deleteIfExists();
+    },
     async readInbox(name) {
       await ready;
       const found = await download(inbox, name);

@@ -6,8 +6,14 @@
  */
 import '@azure/functions-extensions-servicebus';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
+import { LockLostError } from '../errors.ts';
 import type { IncomingMessage } from '../model/message.ts';
-import type { Delivery } from '../pipeline/ports.ts';
+import type { Delivery, SessionState } from '../pipeline/ports.ts';
+
+/** The same with `cardinality: 'many'`. */
+export interface SdkBatch {
+  messages: ServiceBusReceivedMessage[];
+}
 
 /** What a function with `sdkBinding: true` gets; the package's own types need its sources. */
 export interface SdkBinding {
@@ -21,10 +27,20 @@ export interface SdkBinding {
       reason: { value: string },
       description: { value: string },
     ): Promise<void>;
+    setSessionState(sessionId: string, state: Uint8Array): Promise<void>;
+    releaseSession(sessionId: string): Promise<void>;
+    /** The service has this call and version 0.2.0 no method for it: its client does. */
+    client: {
+      getSessionState(
+        request: { sessionId: string },
+        done: (error: Error | null, answer?: { sessionState?: Uint8Array }) => void,
+      ): void;
+    };
   };
 }
 
-export function toDelivery(queue: string, { messages: message, actions }: SdkBinding): Delivery {
+export function toDelivery(queue: string, binding: SdkBinding): Delivery {
+  const { messages: message, actions } = binding;
   return {
     message: toIncoming(queue, message),
     complete: () => actions.complete(message),
@@ -33,6 +49,31 @@ export function toDelivery(queue: string, { messages: message, actions }: SdkBin
     // plain string, which its typings ask for, fails with "object expected".
     deadLetter: (reason, description) =>
       actions.deadletter(message, undefined, { value: reason }, { value: description }),
+    ...(message.sessionId === undefined ? {} : { session: sessionOf(binding, message.sessionId) }),
+  };
+}
+
+/** Without the session's lock there is no state to read or write. @throws LockLostError */
+function sessionOf(
+  { actions, messages: { messageId } }: SdkBinding,
+  sessionId: string,
+): SessionState {
+  const lost = (cause: unknown) => new LockLostError(String(messageId), cause);
+  return {
+    get: () =>
+      new Promise((resolve, reject) => {
+        actions.client.getSessionState({ sessionId }, (error, answer) => {
+          if (error) reject(lost(error));
+          else resolve(answer?.sessionState && Buffer.from(answer.sessionState));
+        });
+      }),
+    async set(state) {
+      try {
+        await actions.setSessionState(sessionId, state);
+      } catch (error) {
+        throw lost(error);
+      }
+    },
   };
 }
 

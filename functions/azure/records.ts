@@ -10,10 +10,12 @@ import { type Entity, GroupCommit } from './group-commit.ts';
 const filtered = ['type', 'state', 'key', 'parent', 'schedule'] as const;
 
 function toEntity(record: JobRecord): Entity {
-  const { result, checkpoint, input, ...rest } = record;
+  const { result, checkpoint, input, children, events, ...rest } = record;
   const { partition, row } = placeOf(record.id);
   const entity: Entity = { partitionKey: partition, rowKey: row, record: JSON.stringify(rest) };
   for (const name of filtered) if (record[name] !== undefined) entity[name] = record[name];
+  if (children) entity['children'] = JSON.stringify(children);
+  if (events) entity['events'] = JSON.stringify(events);
   for (const [name, kept] of Object.entries({ result, checkpoint, input }))
     if (kept) entity[`${name}${'json' in kept ? 'Json' : 'Blob'}`] = Object.values(kept)[0];
   return entity;
@@ -21,6 +23,8 @@ function toEntity(record: JobRecord): Entity {
 
 function fromEntity(entity: Record<string, unknown>): JobRecord {
   const record = JSON.parse(String(entity['record'])) as JobRecord;
+  if (entity['children']) record.children = JSON.parse(String(entity['children']));
+  if (entity['events']) record.events = JSON.parse(String(entity['events']));
   for (const name of ['result', 'checkpoint', 'input'] as const) {
     const kept = keptOf(entity[`${name}Json`], entity[`${name}Blob`]);
     if (kept) record[name] = kept;
@@ -50,6 +54,18 @@ export function createRecords(table: TableClient, ready: Promise<void>): Records
         throw error;
       }
     },
+    async readMany(ids) {
+      await ready;
+      const partitions = new Map<string, string[]>();
+      for (const id of ids) {
+        const { partition } = placeOf(id);
+        const of = partitions.get(partition);
+        if (of) of.push(id);
+        else partitions.set(partition, [id]);
+      }
+      const found = await Promise.all([...partitions.values()].map((of) => readOf(table, of)));
+      return found.flat();
+    },
     async write(record, etag) {
       await ready;
       return { record, etag: await commit.write(toEntity(record), etag) };
@@ -67,6 +83,29 @@ export function createRecords(table: TableClient, ready: Promise<void>): Records
       return { records: [], cursor: undefined };
     },
   };
+}
+
+// A query answers a thousand entities at a time.
+const queryFrom = 8;
+
+/** Records of one partition: a few one by one, many by one query. */
+async function readOf(table: TableClient, ids: readonly string[]): Promise<JobRecord[]> {
+  const places = ids.map(placeOf);
+  if (places.length < queryFrom) {
+    const read = places.map(({ partition, row }) =>
+      table.getEntity(partition, row).then(fromEntity, (error: unknown) => {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }),
+    );
+    return (await Promise.all(read)).filter((record) => record !== undefined);
+  }
+  const rows = new Set(places.map(({ row }) => row));
+  const filter = odata`PartitionKey eq ${places[0]?.partition ?? ''}`;
+  const records: JobRecord[] = [];
+  for await (const entity of table.listEntities({ queryOptions: { filter } }))
+    if (rows.has(String(entity.rowKey))) records.push(fromEntity(entity));
+  return records;
 }
 
 function toOData(filter: RecordFilter): string {

@@ -5,22 +5,24 @@ import {
   FileNotFoundError,
   JobHasNoResultError,
   JobNotFinishedError,
-  JobNotFoundError,
 } from '../errors.ts';
 import { hasEnded, type State, states } from '../model/job-record.ts';
 import { cancel } from '../pipeline/cancel.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
+import { find } from '../pipeline/find.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
 import { fileBlob } from '../pipeline/job.ts';
-import type { Stored } from '../pipeline/ports.ts';
+import type { Log, Stored } from '../pipeline/ports.ts';
 import { retry } from '../pipeline/retry.ts';
 import { type Submitting, submit } from '../pipeline/submit.ts';
+import { tellEvent } from '../pipeline/tell-event.ts';
 import { toRequest } from './request-body.ts';
 import { json, preferredWaitMs, readJson, registerRoute } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
 export interface JobsApi extends Submitting {
+  log: Log;
   maxRequestBytes: number;
 }
 
@@ -38,6 +40,7 @@ export function registerJobs(api: JobsApi): void {
   on('get-job-file', 'GET', 'jobs/{id}/files/{name}', getFile);
   on('cancel-job', 'POST', 'jobs/{id}/cancel', postCancel);
   on('retry-job', 'POST', 'jobs/{id}/retry', postRetry);
+  on('send-job-event', 'POST', 'jobs/{id}/events/{name}', postEvent);
   on('list-job-types', 'GET', 'job-types', async () => json(200, api.types.all.map(describeType)));
 }
 
@@ -158,6 +161,12 @@ async function postRetry(api: JobsApi, request: HttpRequest): Promise<HttpRespon
   return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
 }
 
+async function postEvent(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const payload = await readJson(request, api.maxRequestBytes);
+  const record = await tellEvent(api, idOf(request), request.params['name'] ?? '', payload);
+  return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
+}
+
 const maxPage = 1000;
 
 async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
@@ -182,12 +191,6 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
   return json(200, { jobs, ...(cursor ? { cursor } : {}) });
 }
 
-async function find(api: JobsApi, id: string): Promise<Stored> {
-  const stored = await api.records.read(id);
-  if (!stored) throw new JobNotFoundError(id);
-  return stored;
-}
-
 const idOf = (request: HttpRequest) => request.params['id'] ?? '';
 
 function describeType({ definition, policy }: KnownType) {
@@ -196,12 +199,20 @@ function describeType({ definition, policy }: KnownType) {
     type,
     formerly,
     lane: policy.lane.name,
+    priorities: policy.priorities.map(({ name }) => name),
     keyed: definition.key !== undefined,
-    ...(definition.key ? { limit: policy.limit } : {}),
+    ...(definition.key ? { limit: policy.limit, ordered: policy.ordered } : {}),
     timeout: policy.timeout,
     attempts: policy.attempts,
     startBefore,
+    keep: policy.keep,
     schedules: schedules.map(({ id, cron, timeZone = 'UTC' }) => ({ id, cron, timeZone })),
+    events: Object.fromEntries(
+      Object.entries(definition.events ?? {}).map(([name, schema]) => [
+        name,
+        jsonSchema(schema, 'input'),
+      ]),
+    ),
     input: jsonSchema(definition.input, 'input'),
     ...(definition.output ? { output: jsonSchema(definition.output, 'output') } : {}),
   };

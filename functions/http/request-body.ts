@@ -19,6 +19,7 @@ const schema = z.strictObject({
     .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
     .optional(),
   expiresIn: duration.optional(),
+  priority: z.enum(['urgent', 'standard', 'bulk', 'heavy']).optional(),
   replyTo: text.optional(),
   replyToSessionId: text.max(128).optional(),
   correlationId: text.optional(),

@@ -1,15 +1,20 @@
 /** A job's record as the API shows it. */
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { countEnded } from '../pipeline/wait.ts';
 
 export function toStatus(record: JobRecord, now: Date) {
-  const { checkpoint: _c, owner: _o, queue: _q, input: _i, triedBefore: _t, ...shown } = record;
-  const { session: _s, result, error, ...known } = shown;
+  const { result, error, children, ending, events, ...known } = withoutInsides(record);
   // The broker makes it ready without a word to the record.
   const isDue = record.state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
   const path = `/api/jobs/${record.id}`;
   return {
     ...known,
     ...(isDue ? { state: 'queued' } : {}),
+    ...progressOf(record),
+    ...(children ? { children: countsOf(children) } : {}),
+    ...(events ? { events: Object.keys(events) } : {}),
+    // Its steps are being undone; then it ends in this state.
+    ...(ending ? { ending: ending.state } : {}),
     // A stack is for the log and the operator's record, not for every caller.
     ...(error ? { error: { ...error, stack: undefined } } : {}),
     ...(result && 'json' in result ? { result: JSON.parse(result.json) as unknown } : {}),
@@ -21,6 +26,45 @@ export function toStatus(record: JobRecord, now: Date) {
     },
   };
 }
+
+function withoutInsides(record: JobRecord) {
+  const {
+    checkpoint: _c,
+    owner: _o,
+    writes: _r,
+    queue: _q,
+    input: _i,
+    session: _s,
+    ...some
+  } = record;
+  const {
+    triedBefore: _t,
+    turn: _n,
+    woken: _w,
+    undoable: _u,
+    place: _p,
+    keep: _k,
+    ...shown
+  } = some;
+  return shown;
+}
+
+/** While it waits for children, how many of them have ended is how far it is. */
+function progressOf({ state, waits, children = {}, progress }: JobRecord) {
+  const groups = state === 'waiting' ? (waits?.children ?? []) : [];
+  if (groups.length === 0) return progress ? { progress } : {};
+  const counts = groups.flatMap((name) => children[name] ?? []);
+  const done = counts.reduce((sum, { ended }) => sum + countEnded(ended), 0);
+  return { progress: { done, of: counts.reduce((sum, { of }) => sum + of, 0) } };
+}
+
+const countsOf = (children: NonNullable<JobRecord['children']>) =>
+  Object.fromEntries(
+    Object.entries(children).map(([name, { of, done, ended }]) => [
+      name,
+      { of, succeeded: done, ended: countEnded(ended) },
+    ]),
+  );
 
 // A caller that polls should not ask more often than there can be news.
 export const retryAfterSeconds = ({ state, runAt }: JobRecord, now: Date): number => {

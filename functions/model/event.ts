@@ -11,8 +11,8 @@ export type EndedRecord = JobRecord & { state: EndState };
 const again = ({ triedBefore }: JobRecord) => (triedBefore ? `:${triedBefore}` : '');
 
 export function toEvent(record: EndedRecord) {
-  const { id, type, state, result, error, key, parent, schedule, scheduledFor } = record;
-  const known = { key, parent, schedule, scheduledFor, attempt: record.attempt };
+  const { id, type, state, result, error, key, parent, place, schedule, scheduledFor } = record;
+  const known = { key, parent, place, schedule, scheduledFor, attempt: record.attempt };
   const outcome =
     state !== 'succeeded'
       ? { error: error && { name: error.name, code: error.code, message: error.message } }

@@ -51,6 +51,16 @@ export function idOf(name: string, at: Date): string {
   return idAt(at.getTime(), hash.subarray(0, shardChars), hash.subarray(8));
 }
 
+// As many children share a partition, and so their writes a transaction.
+const siblings = 1000;
+
+/** The same id for the same child, however often its parent is run. `at`: when its group began. */
+export function idOfChild(parent: string, group: string, index: number, at: Date): string {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  const shard = hash(`${parent}\n${group}\n${Math.floor(index / siblings)}`);
+  return idAt(at.getTime(), shard, hash(`${parent}\n${group}\n${index}`));
+}
+
 const tailChars = 2;
 const tails = 32 ** tailChars;
 

@@ -1,5 +1,6 @@
 /** What is kept of a job: one record, found from its id alone. */
 import type { ErrorRecord } from '../errors.ts';
+import type { Duration } from './duration.ts';
 
 export const states = [
   'scheduled',
@@ -30,6 +31,8 @@ export interface Progress {
 export interface Provenance {
   requestedBy?: string;
   parent?: string;
+  /** Which child of its parent it is: `index:group`. */
+  place?: string;
   schedule?: string;
   scheduledFor?: string;
   replyTo?: string;
@@ -43,6 +46,44 @@ export interface FailedAttempt {
   startedAt?: string;
   endedAt: string;
   error: Pick<ErrorRecord, 'name' | 'message' | 'code'>;
+}
+
+/** What a waiting job waits for: it goes on as soon as one of them has come. */
+export interface Waits {
+  /** When the first of its sleeps and timeouts ends. */
+  until?: string;
+  events?: string[];
+  /** Groups of children. */
+  children?: string[];
+}
+
+/** The children that a job sent out under one name. */
+export interface ChildGroup {
+  of: number;
+  /** When they were first sent: their ids follow from it. */
+  at: string;
+  /** All are awaited, whatever becomes of them; else the first failure ends the wait. */
+  settled?: true;
+  /** Which have ended: bit i of byte i / 8, in base64. */
+  ended: string;
+  done: number;
+  /** Those that ended otherwise than succeeded; the first hundred. */
+  failed: number[];
+}
+
+/** How a job is to end once its steps are undone. */
+export interface Ending {
+  state: 'failed' | 'cancelled';
+  error: ErrorRecord;
+  /** Of the undo that is next. */
+  tries: number;
+}
+
+/** A step that was undone, or whose undo failed each time. */
+export interface UndoneStep {
+  step: string;
+  at: string;
+  error?: Pick<ErrorRecord, 'name' | 'message' | 'code'>;
 }
 
 /** All times are ISO 8601 in UTC. */
@@ -63,17 +104,34 @@ export interface JobRecord extends Provenance {
   finishedAt?: string;
   /** The attempt that runs or runs next, from 1. */
   attempt: number;
+  /** The hand-over that runs or is next, from 1: each retry, wake-up and new start is one. */
+  turn: number;
   progress?: Progress;
   checkpoint?: Kept;
-  /** Of a failed job, so that it can be started again. */
+  /** Of a job that waits or failed, so that its message can be made again. */
   input?: Kept;
+  waits?: Waits;
+  /** The turn that a wake-up began. */
+  woken?: number;
+  /** Events that came, by name. */
+  events?: Record<string, Kept>;
+  children?: Record<string, ChildGroup>;
+  /** Has kept steps that are to be undone should it fail. */
+  undoable?: true;
+  ending?: Ending;
+  undone?: UndoneStep[];
   /** Attempts made before somebody started the failed job again. */
   triedBefore?: number;
   result?: Kept;
   error?: ErrorRecord;
+  /** How long it is there once it has ended, and until when that is. */
+  keep?: Duration;
+  keepUntil?: string;
   /** The last twenty attempts that failed, oldest first. */
   history?: FailedAttempt[];
   cancelRequestedAt?: string;
   /** The delivery that wrote last: a worker that finds another's has lost the job. */
   owner?: string;
+  /** Counts the owner's writes, so that it knows its own. */
+  writes?: number;
 }

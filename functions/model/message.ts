@@ -3,7 +3,7 @@
  * application property `type` is required.
  */
 import { randomUUID } from 'node:crypto';
-import type { Provenance } from './job-record.ts';
+import type { JobRecord, Provenance } from './job-record.ts';
 
 export const blobContentType = 'application/vnd.longhaul.blob+json';
 
@@ -28,6 +28,8 @@ export interface JobMessage extends Provenance {
   id: string;
   type: string;
   attempt: number;
+  /** Which hand-over of the job it is, from 1; the attempt if the job never waited. */
+  turn: number;
   queue: string;
   key?: string;
   /** Where it is another than the key: one of the sessions of a key with a limit. */
@@ -39,14 +41,14 @@ export interface JobMessage extends Provenance {
   traceparent?: string;
 }
 
-/** The same for the same attempt of the same job: the broker drops the second. */
-export const attemptMessageId = (id: string, attempt: number) =>
-  attempt === 1 ? id : `${id}:${attempt}`;
+/** The same for the same turn of the same job: the broker drops the second. */
+const turnMessageId = (id: string, turn: number) => (turn === 1 ? id : `${id}:${turn}`);
 
 // Carried as application properties under their own names.
 const properties = [
   'requestedBy',
   'parent',
+  'place',
   'schedule',
   'scheduledFor',
   'startBefore',
@@ -58,7 +60,7 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
   const carried = properties.flatMap((name) => (job[name] ? [[name, job[name]] as const] : []));
   return {
     queue: job.queue,
-    messageId: attemptMessageId(job.id, job.attempt),
+    messageId: turnMessageId(job.id, job.turn),
     ...(job.key !== undefined ? { sessionId: job.session ?? job.key } : {}),
     contentType: job.contentType,
     body: job.body,
@@ -69,10 +71,25 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
     properties: {
       type: job.type,
       attempt: job.attempt,
+      ...(job.turn === job.attempt ? {} : { turn: job.turn }),
       ...(job.key !== undefined && job.session !== undefined ? { key: job.key } : {}),
       ...Object.fromEntries(carried),
     },
   };
+}
+
+/** The message of a job's present turn, made again from its record. */
+export function fromRecord(
+  record: JobRecord,
+  content: { body: Buffer; contentType: string },
+): JobMessage {
+  const { id, type, attempt, turn, queue, createdAt, key, session, startBefore } = record;
+  const { requestedBy, parent, place, schedule, scheduledFor } = record;
+  const { replyTo, replyToSessionId, correlationId } = record;
+  const told = { key, session, startBefore, requestedBy, parent, place, schedule, scheduledFor };
+  const given = Object.entries({ ...told, replyTo, replyToSessionId, correlationId });
+  const known = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  return { id, type, attempt, turn, queue, createdAt, ...known, ...content };
 }
 
 /** A message as it was delivered. */
@@ -101,10 +118,14 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     return value === undefined || value === null ? undefined : String(value);
   };
   const messageId = message.messageId || randomUUID();
-  const given = Number(text('attempt') ?? 1);
-  const attempt = Number.isInteger(given) && given > 0 ? given : 1;
-  // Only later attempts carry a suffix: an id of the sender's own may well end in `:1`.
-  const suffix = attempt > 1 ? `:${attempt}` : '';
+  const count = (name: string, missing: number) => {
+    const given = Number(text(name) ?? missing);
+    return Number.isInteger(given) && given > 0 ? given : missing;
+  };
+  const attempt = count('attempt', 1);
+  const turn = count('turn', attempt);
+  // Only later turns carry a suffix: an id of the sender's own may well end in `:1`.
+  const suffix = turn > 1 ? `:${turn}` : '';
   const carried = properties.flatMap((name) => {
     const value = text(name);
     return value === undefined ? [] : [[name, value] as const];
@@ -116,6 +137,7 @@ export function fromMessage(message: IncomingMessage): JobMessage {
       : messageId,
     type: text('type') ?? '',
     attempt,
+    turn,
     queue: message.queue,
     contentType: message.contentType ?? 'application/json',
     body: message.body,

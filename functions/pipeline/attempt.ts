@@ -7,6 +7,7 @@ import {
   UnknownJobTypeError,
 } from '../errors.ts';
 import { type Duration, toMs } from '../model/duration.ts';
+import type { JobRecord } from '../model/job-record.ts';
 import type { JobMessage } from '../model/message.ts';
 import type { KnownType } from './catalogue.ts';
 import { Checkpoint } from './checkpoint.ts';
@@ -14,8 +15,13 @@ import { fromBody, keep } from './claim-check.ts';
 import { createJob } from './job.ts';
 import type { Lease } from './lease.ts';
 import { type Happened, invalid } from './outcome.ts';
-import type { Log } from './ports.ts';
+import type { Delivery, Log } from './ports.ts';
+import { Reporter } from './progress.ts';
+import type { Run } from './run.ts';
+import { KeyState } from './session-state.ts';
 import type { Submitting } from './submit.ts';
+import { Suspension } from './suspend.ts';
+import { nextToUndo, undoSteps } from './undo.ts';
 import { validate } from './validate.ts';
 
 export interface Working extends Submitting {
@@ -39,13 +45,14 @@ export async function attempt(
   worker: Working,
   lease: Lease,
   message: JobMessage,
+  delivery: Delivery,
   known: KnownType | undefined,
   startedAt: string,
 ): Promise<Happened> {
   const { record } = lease;
   if (worker.stopping.aborted) return { kind: 'stopping' };
-  if (record.cancelRequestedAt) return { kind: 'cancelled' };
-  const unstarted = record.attempt === 1 && record.state !== 'running';
+  if (record.cancelRequestedAt && !record.ending) return { kind: 'cancelled' };
+  const unstarted = record.attempt === 1 && !record.startedAt;
   if (record.startBefore && unstarted && new Date(record.startBefore) <= worker.clock.now())
     return { kind: 'expired' };
   if (!known)
@@ -59,7 +66,7 @@ export async function attempt(
     // Equal jobs are held off only until this one starts: it has to show that it does.
     else if (known.definition.unique?.until === 'started')
       await lease.write((r) => ({ ...r, state: 'running', startedAt }));
-    return await run(worker, lease, message, known, startedAt);
+    return await run(worker, lease, message, delivery, known, startedAt);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };
     // Not the handler's doing: the store or the blobs are out of reach.
@@ -71,6 +78,7 @@ async function run(
   worker: Working,
   lease: Lease,
   message: JobMessage,
+  delivery: Delivery,
   { definition, policy }: KnownType,
   startedAt: string,
 ): Promise<Happened> {
@@ -83,23 +91,47 @@ async function run(
     return invalid(error);
   }
   const abort = new AbortController();
+  const { signal } = abort;
   const checkpoint = await Checkpoint.load(lease, worker.blobs);
-  const { job, flush } = createJob({ lease, checkpoint, signal: abort.signal }, worker);
+  const reporter = new Reporter(lease, worker.clock, signal);
+  const suspension = new Suspension();
+  const running = {
+    ...{ app: worker, definition, lease, checkpoint, reporter, signal, suspension, delivery },
+  };
   const stopWatching = watch(worker, lease, abort, startedAt, policy.timeout);
-  let result: unknown;
   try {
-    const returned = definition.run(input as never, job).then(async (value) => {
-      await flush();
-      return definition.output ? validate(definition.output, value, 'The result') : value;
-    });
-    result = await raceWithAbort(worker, returned, abort.signal);
+    const work = lease.record.ending ? undoSteps(running, input) : handle(running, input);
+    return await raceWithAbort(worker, work, signal);
   } catch (error) {
-    return whyItEnded(abort.signal, error);
+    const why = whyItEnded(signal, error);
+    if (!lease.record.ending || !('error' in why)) return why;
+    return { kind: 'undo-failed', step: nextToUndo(running) ?? '', error: why.error };
   } finally {
     stopWatching();
   }
-  const blob = `jobs/${lease.record.id}/result-${lease.owner}.json`;
-  return { kind: 'returned', result: await keep(worker.blobs, blob, result) };
+}
+
+/** Ends with the handler's result, or once it waits. */
+async function handle(running: Run, input: unknown): Promise<Happened> {
+  const { app, lease, checkpoint, definition, suspension, reporter } = running;
+  const returned = async (): Promise<Happened> => {
+    const session = new KeyState(running);
+    const value = await definition.run(input as never, createJob(running, session) as never);
+    await reporter.flush();
+    const result = definition.output
+      ? await validate(definition.output, value, 'The result')
+      : value;
+    const blob = `jobs/${lease.record.id}/result-${lease.owner}.json`;
+    const stored = await keep(app.blobs, blob, result);
+    await session.commit();
+    return { kind: 'returned', result: stored };
+  };
+  const suspended = async (): Promise<Happened> => {
+    const waits = await suspension.suspended;
+    await reporter.flush();
+    return { kind: 'waits', waits, checkpoint: await checkpoint.save() };
+  };
+  return Promise.race([returned(), suspended()]);
 }
 
 /** Ends with the handler, or a little after the abort if the handler does not heed it. */
@@ -146,10 +178,10 @@ function watch(
   const onStopping = () => abort.abort(new StoppingError());
   stopping.addEventListener('abort', onStopping, { once: true });
   let cancelLook: () => void = () => undefined;
-  const look = async (read: () => Promise<{ cancelRequestedAt?: string }>) => {
+  const look = async (read: () => Promise<JobRecord>) => {
     try {
-      const { cancelRequestedAt } = await read();
-      if (cancelRequestedAt) abort.abort(new JobCancelledError(lease.record.id));
+      const { cancelRequestedAt, ending } = await read();
+      if (cancelRequestedAt && !ending) abort.abort(new JobCancelledError(lease.record.id));
     } catch (error) {
       // Out of reach for a moment is no reason to stop; a lost claim is.
       if (error instanceof LockLostError) abort.abort(error);

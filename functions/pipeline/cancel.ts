@@ -1,36 +1,39 @@
-import { ConflictError, JobEndedError, JobNotFoundError } from '../errors.ts';
+import { ConflictError, JobEndedError } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
-import { cancelled, tellings } from './outcome.ts';
+import { toNewsMessage } from '../model/news.ts';
+import { tellings } from './consequences.ts';
+import { find } from './find.ts';
+import { askedToCancel } from './hear.ts';
+import type { Log } from './ports.ts';
+import { sendAll } from './settle.ts';
 import type { Submitting } from './submit.ts';
 
 /**
  * A job that has not started is cancelled here and now; one that runs is asked to stop, which its
- * worker sees within seconds. @throws JobNotFoundError, JobEndedError
+ * worker sees within seconds; one that waits or has steps to undo gets it as news.
+ * @throws JobNotFoundError, JobEndedError
  */
-export async function cancel(app: Submitting, id: string): Promise<JobRecord> {
+export async function cancel(app: Submitting & { log: Log }, id: string): Promise<JobRecord> {
   for (;;) {
-    const stored = await app.records.read(id);
-    if (!stored) throw new JobNotFoundError(id);
-    const { record, etag } = stored;
+    const { record, etag } = await find(app, id);
     if (hasEnded(record.state)) throw new JobEndedError(id, record.state);
     if (record.cancelRequestedAt) return record;
-    const cancelRequestedAt = app.clock.now().toISOString();
-    const next =
-      record.state === 'running'
-        ? { ...record, cancelRequestedAt }
-        : cancelled({ ...record, cancelRequestedAt }, app.clock.now());
+    const now = app.clock.now();
+    if (record.state === 'waiting' || (record.undoable && record.state !== 'running')) {
+      // No message of its own lies in a queue that would tell of its end after a crash.
+      const once = `cancel:${record.turn}`;
+      await app.queue.send(toNewsMessage(app.topology.completions, id, { kind: 'cancel' }, once));
+      return { ...record, cancelRequestedAt: now.toISOString() };
+    }
     try {
-      const { record: written } = await app.records.write(next, etag);
-      if (hasEnded(written.state)) await tell(app, written as EndedRecord);
+      const { record: written } = await app.records.write(askedToCancel(record, now), etag);
+      // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
+      if (hasEnded(written.state))
+        await sendAll(app, tellings(written as EndedRecord, app.topology.completions));
       return written;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
     }
   }
-}
-
-// The message still lies in its queue; whoever takes it finds the record ended and answers again.
-async function tell(app: Submitting, record: EndedRecord): Promise<void> {
-  for (const message of tellings(record, app.topology.completions)) await app.queue.send(message);
 }

@@ -12,6 +12,10 @@ export interface Policy {
   attempts: number;
   /** How many jobs of a key run at once. */
   limit: number;
+  ordered: boolean;
+  /** Lanes that a request may ask for by name. */
+  priorities: readonly Lane[];
+  keep: Duration;
   backoff: NonNullable<Definition['backoff']>;
 }
 
@@ -55,6 +59,7 @@ export class JobTypes {
 }
 
 // Five attempts over about a minute: long enough for a restart elsewhere, short enough to be seen.
+export const defaultKeep = '7d';
 const defaults = { lane: 'standard', timeout: '5m', attempts: 5 } as const;
 const defaultBackoff = { initial: '5s', factor: 2, max: '10m', jitter: true } as const;
 
@@ -64,36 +69,69 @@ function check(
   problem: (text: string) => void,
 ): KnownType | undefined {
   const { timeout = defaults.timeout, attempts = defaults.attempts, limit = 1 } = definition;
+  const { ordered = false, keep = defaultKeep } = definition;
   const laneName = definition.lane ?? defaults.lane;
   const lane = topology.lanes.find(({ name }) => name === laneName);
   if (!/^[\w.:-]{1,100}$/.test(definition.type))
     problem('type: use letters, digits and . : _ -, 100 at most');
   if (!Number.isInteger(attempts) || attempts < 1) problem('attempts: give a whole number from 1');
-  if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
-    problem('limit: give a whole number from 1 to 1000');
-  if (definition.limit !== undefined && !definition.key)
-    problem('limit: it counts the jobs of a key, and there is no key');
+  checkKey(definition, problem);
   const backoff = definition.backoff ?? defaultBackoff;
   if (typeof backoff !== 'function') {
     if ((backoff.factor ?? 2) < 1) problem('backoff.factor: below 1 the waits would shrink');
     checkDurations({ 'backoff.initial': backoff.initial, 'backoff.max': backoff.max }, problem);
   }
-  checkDurations({ timeout, startBefore: definition.startBefore, keep: definition.keep }, problem);
-  if (definition.keep !== undefined && definition.unique?.until !== 'expiry')
-    problem("keep: only jobs that are unique until 'expiry' give their result again");
+  checkDurations({ timeout, startBefore: definition.startBefore, keep }, problem);
+  for (const name of Object.keys(definition.events ?? {}))
+    if (!/^[\w.:-]{1,64}$/.test(name))
+      problem(
+        `events: '${name}' is part of an address: use letters, digits and . : _ -, 64 at most`,
+      );
   for (const schedule of definition.schedules ?? []) checkSchedule(schedule, problem);
+  const priorities = (definition.priorities ?? []).flatMap((name) => {
+    const found = topology.lanes.find((other) => other.name === name);
+    if (!found) problem(unknownLane('priorities', name, topology));
+    return found ?? [];
+  });
   if (!lane) {
-    const known = topology.lanes.map(({ name }) => name).join(', ');
-    problem(`lane: '${laneName}' is not in topology.json, which has ${known}`);
+    problem(unknownLane('lane', laneName, topology));
     return undefined;
   }
+  for (const { name, maxTimeout } of [lane, ...priorities])
+    if (isLonger(timeout, maxTimeout))
+      problem(`timeout: ${timeout} is more than lane ${name} allows (${maxTimeout})`);
+  return {
+    definition,
+    policy: { lane, timeout, attempts, limit, ordered, priorities, keep, backoff },
+  };
+}
+
+const unknownLane = (option: string, name: string, { lanes }: Topology) =>
+  `${option}: '${name}' is not in topology.json, which has ${lanes.map((lane) => lane.name).join(', ')}`;
+
+/** False for what is no duration: that is told by its own name. */
+function isLonger(duration: Duration, limit: Duration): boolean {
   try {
-    if (toMs(timeout) > toMs(lane.maxTimeout))
-      problem(`timeout: ${timeout} is more than lane ${lane.name} allows (${lane.maxTimeout})`);
+    return toMs(duration) > toMs(limit);
   } catch {
-    // Named above.
+    return false;
   }
-  return { definition, policy: { lane, timeout, attempts, limit, backoff } };
+}
+
+function checkKey(
+  { key, limit, ordered, priorities }: Definition,
+  problem: (text: string) => void,
+): void {
+  if (limit !== undefined && (!Number.isInteger(limit) || limit < 1 || limit > 1000))
+    problem('limit: give a whole number from 1 to 1000');
+  if (priorities && key)
+    problem('priorities: the jobs of a key stay in one lane, or two of them would run at once');
+  if (ordered && (limit ?? 1) > 1)
+    problem('ordered: with a limit above 1 there is no order to keep');
+  if (key) return;
+  if (limit !== undefined) problem('limit: it counts the jobs of a key, and there is no key');
+  if (ordered)
+    problem('ordered: it is the jobs of a key that keep their order, and there is no key');
 }
 
 function checkDurations(

@@ -33,9 +33,14 @@ export async function fromBody(
 }
 
 /** Keeps a JSON value beside a record; `blob` is the name it gets when it is large. */
-export async function keep(blobs: Blobs, blob: string, value: unknown): Promise<Kept> {
+export async function keep(
+  blobs: Blobs,
+  blob: string,
+  value: unknown,
+  inPlaceChars = inRecordChars,
+): Promise<Kept> {
   const json = JSON.stringify(value) ?? 'null';
-  if (json.length <= inRecordChars) return { json };
+  if (json.length <= inPlaceChars) return { json };
   await blobs.write(blob, Buffer.from(json), 'application/json');
   return { blob };
 }

@@ -6,7 +6,7 @@ import type { Working } from './attempt.ts';
 import { Lease } from './lease.ts';
 import { decide, noRetries } from './outcome.ts';
 import type { DeadLetter, Delivery, Notes } from './ports.ts';
-import { settle } from './settle.ts';
+import { record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
 
 const atOnce = 100;
@@ -33,24 +33,21 @@ export async function watchDeadLetters(
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
   const job = fromMessage(message);
   const stored = await readOrMake(app, job);
-  const { state, triedBefore = 0 } = stored.record;
-  // Started again since: the letter is of an attempt before that.
-  if (hasEnded(state) || triedBefore >= job.attempt) return false;
+  const { state, turn } = stored.record;
+  // Handed on since: the letter is of a turn before that.
+  if (hasEnded(state) || state === 'waiting' || turn > job.turn) return false;
+  const happened = {
+    kind: 'buried',
+    reason: reason ?? 'DeadLettered',
+    description: description ?? 'The message was dead-lettered without a reason.',
+  } as const;
   const lease = new Lease(app.records, stored, app.newOwner());
-  const transition = decide(
-    {
-      kind: 'buried',
-      reason: reason ?? 'DeadLettered',
-      description: description ?? 'The message was dead-lettered without a reason.',
-    },
-    stored.record,
-    job,
-    noRetries,
-    app.clock.now(),
-    0,
-    app.topology.completions,
+  const delivery = alreadySettled(message);
+  const now = app.clock.now();
+  const decided = await record(app, lease, delivery, (newest) =>
+    decide(happened, newest, noRetries, now, 0),
   );
-  await settle(app, transition, alreadySettled(message), lease);
+  await settle(app, decided, job, delivery);
   app.log('warn', `job ${job.id} (${job.type}) failed: ${reason}: ${description}`);
   return true;
 }

@@ -29,10 +29,11 @@ export function placeInLine(
   limit: number,
   id: string,
 ): { key?: string; session?: string } {
-  if (key === undefined) return {};
-  const slot = slotOf(id, limit);
-  return slot === 0 ? { key } : { key, session: `${key}~${slot}` };
+  return key === undefined ? {} : placeInSlot(key, slotOf(id, limit));
 }
+
+export const placeInSlot = (key: string, slot: number): { key: string; session?: string } =>
+  slot === 0 ? { key } : { key, session: `${key}~${slot}` };
 
 const maxKeysKnown = 10_000;
 

@@ -8,32 +8,45 @@ export class Lease {
   readonly #records: Records;
   #stored: Stored;
   /** Whose writes were seen when this claim began; anybody else's mean that it is lost. */
-  readonly #before: { owner: string | undefined; attempt: number };
+  readonly #before: { owner: string | undefined; turn: number };
+  #writes = 0;
   #queue: Promise<unknown> = Promise.resolve();
   #lost = false;
+  #closed = false;
 
   constructor(records: Records, stored: Stored, owner: string) {
     this.owner = owner;
     this.#records = records;
     this.#stored = stored;
-    this.#before = { owner: stored.record.owner, attempt: stored.record.attempt };
+    this.#before = { owner: stored.record.owner, turn: stored.record.turn };
   }
 
   get record(): JobRecord {
     return this.#stored.record;
   }
 
+  /** The last write: what a handler that was given up says later is refused. @throws LockLostError */
+  decide(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
+    const written = this.write(change);
+    this.#closed = true;
+    return written;
+  }
+
   /** Applies `change` to the newest record and writes it. @throws LockLostError */
   write(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
+    if (this.#closed) return Promise.reject(new LockLostError(this.record.id));
     return this.#inTurn(async () => {
+      const writes = ++this.#writes;
       for (;;) {
-        const next = { ...change(this.#stored.record), owner: this.owner };
+        const next = { ...change(this.#stored.record), owner: this.owner, writes };
         try {
           this.#stored = await this.#records.write(next, this.#stored.etag);
           return this.#stored.record;
         } catch (error) {
           if (!(error instanceof ConflictError)) throw error;
-          if (await this.#readAgain()) return this.#stored.record;
+          await this.#readAgain();
+          // An answer that got lost: the record has what this worker wrote.
+          if (this.record.owner === this.owner && this.record.writes === writes) return this.record;
         }
       }
     });
@@ -56,22 +69,19 @@ export class Lease {
     return turn;
   }
 
-  /** True if the record already has the end that this worker wrote: an answer that got lost. */
-  async #readAgain(): Promise<boolean> {
+  async #readAgain(): Promise<void> {
     const { id } = this.record;
     const current = await this.#records.read(id);
     if (!current) {
       this.#stored = { record: this.record, etag: undefined };
-      return false;
+      return;
     }
-    const { owner, attempt, state } = current.record;
-    const mine = owner === this.owner;
-    const untouched = owner === this.#before.owner && attempt === this.#before.attempt;
-    if (!mine && (!untouched || hasEnded(state))) {
+    const { owner, turn, state } = current.record;
+    const untouched = owner === this.#before.owner && turn === this.#before.turn;
+    if (owner !== this.owner && (!untouched || hasEnded(state))) {
       this.#lost = true;
       throw new LockLostError(id);
     }
     this.#stored = current;
-    return mine && (hasEnded(state) || attempt !== this.#before.attempt);
   }
 }

@@ -1,4 +1,4 @@
-/** What happened to an attempt, and what follows: the outcome table of DESIGN.md, without I/O. */
+/** What happened to an attempt, and what its record says then: the outcome table, without I/O. */
 import {
   type ErrorRecord,
   InvalidInputError,
@@ -7,11 +7,12 @@ import {
   NonRetryableError,
   toErrorRecord,
 } from '../errors.ts';
-import { type EndedRecord, toEventMessage } from '../model/event.ts';
-import { type FailedAttempt, hasEnded, type JobRecord, type Kept } from '../model/job-record.ts';
-import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
+import { toMs } from '../model/duration.ts';
+import type { EndedRecord } from '../model/event.ts';
+import type { FailedAttempt, JobRecord, Kept, Waits } from '../model/job-record.ts';
 import { waitMs } from './backoff.ts';
-import type { Policy } from './catalogue.ts';
+import { defaultKeep, type Policy } from './catalogue.ts';
+import { isFulfilled, woken } from './wait.ts';
 
 export type Happened =
   | { kind: 'returned'; result: Kept }
@@ -23,175 +24,176 @@ export type Happened =
   | { kind: 'invalid-input'; error: Error }
   /** The broker gave up on the message: its worker died each time. */
   | { kind: 'buried'; reason: string; description: string }
+  /** The handler waits, and nothing else of it is under way. */
+  | { kind: 'waits'; waits: Waits; checkpoint: Kept }
+  /** All that was to be undone is. */
+  | { kind: 'undone' }
+  | { kind: 'undo-failed'; step: string; error: Error }
   | { kind: 'stopping' }
   | { kind: 'lock-lost' };
 
-export type Settlement =
-  | { kind: 'complete' }
-  | { kind: 'dead-letter'; reason: string; description: string }
-  | { kind: 'abandon' }
-  /** The message is no longer this worker's. */
-  | { kind: 'leave' };
-
-export interface Transition {
-  record: JobRecord | 'untouched';
-  sends: readonly OutgoingMessage[];
-  message: Settlement;
-}
-
 /** For a job of which no policy is known: its type is gone, or the broker gave up on it. */
-export const noRetries = { attempts: 1, backoff: { initial: '5s' } } as const;
+export const noRetries = { attempts: 1, ordered: false, backoff: { initial: '5s' } } as const;
 
-/** `random` in [0, 1) spreads the backoff. */
+/** What leaves a trace in the record. */
+export type Decisive = Exclude<Happened, { kind: 'stopping' | 'lock-lost' }>;
+
+/** The record that follows; `random` in [0, 1) spreads the backoff. */
 export function decide(
-  happened: Happened,
+  happened: Decisive,
   job: JobRecord,
-  message: JobMessage,
-  policy: Pick<Policy, 'attempts' | 'backoff'>,
-  now: Date,
-  random: number,
-  completions: string,
-): Transition {
-  if (happened.kind === 'stopping')
-    return { record: 'untouched', sends: [], message: { kind: 'abandon' } };
-  if (happened.kind === 'lock-lost')
-    return { record: 'untouched', sends: [], message: { kind: 'leave' } };
-  const record = change(happened, job, policy, now, random);
-  return { record, ...consequences(record, message, completions) };
-}
-
-function change(
-  happened: Exclude<Happened, { kind: 'stopping' | 'lock-lost' }>,
-  job: JobRecord,
-  policy: Pick<Policy, 'attempts' | 'backoff'>,
+  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
   now: Date,
   random: number,
 ): JobRecord {
   switch (happened.kind) {
     case 'returned':
-      return ended(job, 'succeeded', now, { result: happened.result });
+      return finish(job, 'succeeded', now, { result: happened.result });
+    case 'waits':
+      return goToWait(job, happened, now);
     case 'threw':
-    case 'timed-out': {
-      const { error } = happened;
-      const history = withFailure(job, error, now);
-      const tries = job.attempt - (job.triedBefore ?? 0);
-      if (error instanceof NonRetryableError || tries >= policy.attempts)
-        return ended({ ...job, history }, 'failed', now, { error: toErrorRecord(error) });
-      const waits = waitMs(policy.backoff, tries, error, random, now);
-      const runAt = new Date(now.getTime() + waits);
-      const { startedAt: _, ...rest } = job;
-      return {
-        ...rest,
-        history,
-        state: 'queued',
-        attempt: job.attempt + 1,
-        runAt: runAt.toISOString(),
-        error: toErrorRecord(error),
-      };
-    }
+    case 'timed-out':
+      return fail(job, happened.error, policy, now, random);
+    case 'undone':
+    case 'undo-failed':
+      return goOnUndoing(job, happened, policy, now, random);
     case 'cancelled':
       return cancelled(job, now);
     case 'expired':
-      return ended(job, 'expired', now, { error: toErrorRecord(expiredError(job)) });
+      return finish(job, 'expired', now, { error: toErrorRecord(expiredError(job)) });
     case 'unknown-type':
     case 'invalid-input':
-      return ended(job, 'failed', now, { error: toErrorRecord(happened.error) });
+      // What cannot be run cannot be undone either.
+      return finish(job, 'failed', now, { error: toErrorRecord(happened.error) });
     case 'buried': {
       const error = { name: happened.reason, message: happened.description, code: 'buried' };
-      return ended(job, 'failed', now, { error });
+      return end(job, 'failed', now, error);
     }
   }
+}
+
+function goToWait(
+  job: JobRecord,
+  { waits, checkpoint }: Decisive & { kind: 'waits' },
+  now: Date,
+): JobRecord {
+  if (job.cancelRequestedAt) return cancelled(job, now);
+  const { until } = waits;
+  const waiting: JobRecord = {
+    ...job,
+    state: 'waiting',
+    checkpoint,
+    waits,
+    ...(until ? { runAt: until } : {}),
+  };
+  // What it waits for may have come while it ran.
+  return isFulfilled(waiting, now) ? woken(waiting) : waiting;
+}
+
+function fail(
+  job: JobRecord,
+  error: Error,
+  { attempts, backoff, ordered }: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
+  now: Date,
+  random: number,
+): JobRecord {
+  if (job.cancelRequestedAt) return cancelled(job, now);
+  const { startedAt: _, ...rest } = { ...job, history: withFailure(job, error, now) };
+  const tries = job.attempt - (job.triedBefore ?? 0);
+  if (error instanceof NonRetryableError || tries >= attempts)
+    return end({ ...job, history: rest.history }, 'failed', now, toErrorRecord(error));
+  const runAt = new Date(now.getTime() + waitMs(backoff, tries, error, random, now));
+  return {
+    ...rest,
+    state: 'queued',
+    attempt: job.attempt + 1,
+    // Kept in order, the message stays where it is: the same hand-over tries again.
+    turn: ordered ? job.turn : job.turn + 1,
+    runAt: runAt.toISOString(),
+    error: toErrorRecord(error),
+  };
+}
+
+export const cancelled = (job: JobRecord, now: Date): JobRecord =>
+  end(job, 'cancelled', now, toErrorRecord(new JobCancelledError(job.id)));
+
+/** The end, or the way to it when steps are to be undone first. */
+function end(
+  job: JobRecord,
+  state: 'failed' | 'cancelled',
+  now: Date,
+  error: ErrorRecord,
+): JobRecord {
+  if (!job.undoable || job.ending) return finish(job, state, now, { error });
+  const { runAt: _r, waits: _w, ...rest } = job;
+  const turn = job.turn + 1;
+  return { ...rest, state: 'queued', turn, error, ending: { state, error, tries: 0 } };
+}
+
+function goOnUndoing(
+  job: JobRecord,
+  happened: Decisive & { kind: 'undone' | 'undo-failed' },
+  policy: Pick<Policy, 'attempts' | 'backoff'>,
+  now: Date,
+  random: number,
+): JobRecord {
+  const ending = job.ending ?? { state: 'failed', error: { name: 'Error', message: '' }, tries: 0 };
+  if (happened.kind === 'undone') return finish(job, ending.state, now, { error: ending.error });
+  const { error, step } = happened;
+  const tries = ending.tries + 1;
+  const history = withFailure(job, error, now);
+  const next = { ...job, history, state: 'queued', turn: job.turn + 1 } as const;
+  if (error instanceof NonRetryableError || tries >= policy.attempts) {
+    // The other steps are undone all the same.
+    const given = { step, at: now.toISOString(), error: brief(error) };
+    return { ...next, undone: [...(job.undone ?? []), given], ending: { ...ending, tries: 0 } };
+  }
+  const runAt = new Date(now.getTime() + waitMs(policy.backoff, tries, error, random, now));
+  return { ...next, runAt: runAt.toISOString(), ending: { ...ending, tries } };
 }
 
 const historyLimit = 20;
 
 function withFailure(job: JobRecord, error: Error, now: Date): FailedAttempt[] {
-  const { name, message, code } = toErrorRecord(error);
   const failed = {
     attempt: job.attempt,
     ...(job.startedAt ? { startedAt: job.startedAt } : {}),
     endedAt: now.toISOString(),
-    // The whole of the last error stands in `error`; a history is to stay small.
-    error: { name, message: message.slice(0, 500), ...(code ? { code } : {}) },
+    error: brief(error),
   };
   return [...(job.history ?? []), failed].slice(-historyLimit);
 }
 
-export const cancelled = (job: JobRecord, now: Date): EndedRecord =>
-  ended(job, 'cancelled', now, { error: toErrorRecord(new JobCancelledError(job.id)) });
+/** The whole of the last error stands in `error`; what is listed is to stay small. */
+function brief(error: Error): FailedAttempt['error'] {
+  const { name, message, code } = toErrorRecord(error);
+  return { name, message: message.slice(0, 500), ...(code ? { code } : {}) };
+}
 
-function ended(
+function finish(
   job: JobRecord,
   state: EndedRecord['state'],
   now: Date,
   outcome: { result: Kept } | { error: ErrorRecord },
 ): EndedRecord {
-  const { error: _e, runAt: _r, checkpoint, ...rest } = job;
+  const { error: _e, runAt: _r, waits: _w, woken: _k, ending: _n, undoable: _u, ...rest } = job;
+  const { checkpoint, input, events, ...known } = rest;
   // Started again, a failed job goes on from there.
-  const left = state === 'failed' && checkpoint ? { checkpoint } : {};
-  return { ...rest, state, ...left, finishedAt: now.toISOString(), ...outcome };
+  const left =
+    state === 'failed'
+      ? {
+          ...(checkpoint ? { checkpoint } : {}),
+          ...(input ? { input } : {}),
+          ...(events ? { events } : {}),
+        }
+      : {};
+  const keepUntil = new Date(now.getTime() + toMs(job.keep ?? defaultKeep));
+  const times = { finishedAt: now.toISOString(), keepUntil: keepUntil.toISOString() };
+  return { ...known, state, ...left, ...times, ...outcome };
 }
 
 const expiredError = ({ startBefore }: JobRecord) =>
   new LonghaulError('expired', 410, `The job had not started by ${startBefore}.`);
-
-/**
- * The sends and the settlement that follow from a record alone. Because nothing else goes in, a
- * worker that finds a record already decided can do again what the one before it may not have done.
- */
-export function consequences(
-  record: JobRecord,
-  message: JobMessage,
-  completions: string,
-): Omit<Transition, 'record'> {
-  // Once the next attempt runs, its copy has been sent.
-  if (record.state === 'running') return { sends: [], message: { kind: 'complete' } };
-  if (!hasEnded(record.state)) {
-    const next = { ...message, attempt: record.attempt };
-    const at = record.runAt ? new Date(record.runAt) : undefined;
-    return { sends: [toMessage(next, at)], message: { kind: 'complete' } };
-  }
-  const ended = record as EndedRecord;
-  return { sends: tellings(ended, completions), message: settlementOf(ended) };
-}
-
-/** The reply to who asked, and the completion to who waits. */
-export function tellings(record: EndedRecord, completions: string): OutgoingMessage[] {
-  const { replyTo, replyToSessionId, correlationId, parent, schedule } = record;
-  const waiter = parent ? `job:${parent}` : schedule ? `schedule:${schedule}` : undefined;
-  return [
-    ...(replyTo
-      ? [
-          toEventMessage(record, 'reply', {
-            queue: replyTo,
-            ...(replyToSessionId ? { sessionId: replyToSessionId } : {}),
-            // JMS and AMQP habit: without a correlation id the reply carries the request's id.
-            correlationId: correlationId ?? record.id,
-          }),
-        ]
-      : []),
-    ...(waiter
-      ? [
-          toEventMessage(record, 'completion', {
-            queue: completions,
-            sessionId: waiter.slice(0, 128),
-            correlationId: record.id,
-          }),
-        ]
-      : []),
-  ];
-}
-
-function settlementOf({ state, error }: EndedRecord): Settlement {
-  if (state !== 'failed') return { kind: 'complete' };
-  const reason = error?.code === 'buried' ? error.name : (error?.code ?? error?.name ?? 'failed');
-  // Service Bus: reason and description have 4096 characters at most.
-  return {
-    kind: 'dead-letter',
-    reason: reason.slice(0, 4096),
-    description: `${error?.name}: ${error?.message}`.slice(0, 4096),
-  };
-}
 
 /** How an error that stopped an attempt before its handler ran is told. */
 export const invalid = (error: unknown): Happened => ({

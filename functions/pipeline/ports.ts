@@ -25,6 +25,8 @@ export interface RecordFilter {
 
 export interface Records {
   read(id: string): Promise<Stored | undefined>;
+  /** Those that are there, in any order; for many of a few partitions. */
+  readMany(ids: readonly string[]): Promise<JobRecord[]>;
   /**
    * Inserts the record, or replaces it if it is still the one that was read.
    * @throws ConflictError when another writer was first.
@@ -68,12 +70,22 @@ export interface Delivery {
   complete(): Promise<void>;
   abandon(): Promise<void>;
   deadLetter(reason: string, description: string): Promise<void>;
+  /** The state of the session it came in; undefined on a plain queue. */
+  readonly session?: SessionState;
+}
+
+/** Kept by the broker, and refused to whoever lost the session's lock. */
+export interface SessionState {
+  get(): Promise<Buffer | undefined>;
+  set(state: Buffer): Promise<void>;
 }
 
 export interface Blobs {
   write(name: string, content: Uint8Array, contentType: string): Promise<void>;
   /** Undefined when there is none. */
   read(name: string): Promise<{ content: Buffer; contentType: string } | undefined>;
+  /** No error when there is none. */
+  remove(name: string): Promise<void>;
   /** A blob that people put into the inbox container. @throws NonRetryableError when there is none */
   readInbox(name: string): Promise<Buffer>;
 }

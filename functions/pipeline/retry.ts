@@ -1,7 +1,7 @@
 /** A failed job is started again, from its checkpoint and with all its attempts before it. */
 import { ConflictError, EqualJobError, JobNotFailedError, JobNotFoundError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
-import { type JobMessage, toMessage } from '../model/message.ts';
+import { fromRecord, type JobMessage, toMessage } from '../model/message.ts';
 import { bodyOf, fromBody } from './claim-check.ts';
 import type { Submitting } from './submit.ts';
 import { claimUnique, uniqueName } from './unique.ts';
@@ -16,16 +16,9 @@ export async function retry(app: Submitting, id: string): Promise<JobRecord> {
   if (!stored) throw new JobNotFoundError(id);
   const { record, etag } = stored;
   if (record.state !== 'failed' || !record.input) throw new JobNotFailedError(id, record.state);
-  const { type, queue, key, session, attempt, createdAt } = record;
-  const { replyTo, replyToSessionId, correlationId, requestedBy, parent, schedule } = record;
-  const carried = { replyTo, replyToSessionId, correlationId, requestedBy, parent, schedule };
   const content = bodyOf(record.input);
   await refuseEqual(app, record, content);
-  const message = { id, type, queue, createdAt, attempt: attempt + 1, ...content };
-  const known = Object.entries({ ...carried, key, session }).filter(
-    ([, value]) => value !== undefined,
-  );
-  await app.queue.send(toMessage({ ...message, ...Object.fromEntries(known) }));
+  await app.queue.send(toMessage(fromRecord(startedAgain(record), content)));
   try {
     return (await app.records.write(startedAgain(record), etag)).record;
   } catch (error) {
@@ -52,11 +45,20 @@ async function refuseEqual(
 }
 
 /** True for the message of `retry` that came before its record. */
-export const isStartedAgain = (record: JobRecord, { attempt }: JobMessage): boolean =>
-  record.state === 'failed' && attempt > record.attempt;
+export const isStartedAgain = (record: JobRecord, { turn }: JobMessage): boolean =>
+  record.state === 'failed' && turn > record.turn;
 
 export function startedAgain(record: JobRecord): JobRecord {
-  const { input: _i, error: _e, startedAt: _s, finishedAt: _f, ...rest } = record;
-  const { cancelRequestedAt: _c, ...kept } = rest;
-  return { ...kept, state: 'queued', attempt: record.attempt + 1, triedBefore: record.attempt };
+  const { input: _i, error: _e, startedAt: _s, finishedAt: _f, keepUntil: _k, ...rest } = record;
+  const { cancelRequestedAt: _c, undone: _u, children = {}, ...kept } = rest;
+  // A group in which one failed is sent out anew.
+  const whole = Object.entries(children).filter(([, { of, done }]) => of === done);
+  return {
+    ...kept,
+    ...(whole.length > 0 ? { children: Object.fromEntries(whole) } : {}),
+    state: 'queued',
+    attempt: record.attempt + 1,
+    turn: record.turn + 1,
+    triedBefore: record.attempt,
+  };
 }

@@ -7,13 +7,13 @@
  */
 import type { Asker, JobRequest, RequestOptions } from '../define-job.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
-import { toMs } from '../model/duration.ts';
+import { type Duration, toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
-import type { Topology } from '../model/topology.ts';
+import type { Lane, Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
-import { keyOf, placeInLine, type Slots } from './key.ts';
+import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
 import type { Blobs, Clock, Notes, Queue, Records, Stored } from './ports.ts';
 import { claimUnique, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
@@ -34,6 +34,10 @@ export interface Submitting {
 export interface Origin extends Asker {
   id?: string;
   scheduledFor?: Date;
+  /** Which child of its parent it is. */
+  place?: string;
+  /** The line in which it stands among its siblings, when only some of them run at once. */
+  line?: { key: string; slot: number };
 }
 
 /** @throws UnknownJobTypeError, InvalidInputError, BadRequestError */
@@ -46,8 +50,14 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   checkReplyTo(app.topology, options);
   const asker = { ...options, ...origin };
   const key = keyOf(known, input, asker);
-  const unique = uniqueName(known, input, asker);
-  return { known, options, now, key, unique, runAt: dueTime(options, now) };
+  if (key !== undefined && origin.line)
+    throw new BadRequestError(
+      `Job type '${request.type}' has a key of its own, which says how many run at once: send its jobs without a limit.`,
+    );
+  const lane = laneOf(known, options);
+  // A child is the answer to its parent alone.
+  const unique = origin.place === undefined ? uniqueName(known, input, asker) : undefined;
+  return { known, options, now, key, lane, unique, runAt: dueTime(options, now) };
 }
 
 /** `deduplicated`: an equal job was there already, and this is its record. */
@@ -94,26 +104,29 @@ type Checked = Awaited<ReturnType<typeof check>>;
 async function send(
   app: Submitting,
   request: JobRequest,
-  { known, options, now, key, runAt }: Checked,
+  { known, options, now, key, lane, runAt }: Checked,
   origin: Origin,
   id: string,
 ): Promise<JobRecord> {
+  const { line } = origin;
   const message = {
     id,
     // Under its present name, whichever it was asked for by.
     type: known.definition.type,
     attempt: 1,
-    queue: key === undefined ? known.policy.lane.plain : known.policy.lane.keyed,
-    ...placeInLine(key, known.policy.limit, id),
+    turn: 1,
+    queue: key === undefined && !line ? lane.plain : lane.keyed,
+    ...(line ? placeInSlot(line.key, line.slot) : placeInLine(key, known.policy.limit, id)),
     ...(await toBody(app.blobs, id, request.input)),
     createdAt: now.toISOString(),
     ...startBefore(known, options, runAt ?? now),
     ...replying(options),
     ...asking({ ...options, ...origin }),
+    ...(origin.place === undefined ? {} : { place: origin.place }),
     ...(origin.scheduledFor ? { scheduledFor: origin.scheduledFor.toISOString() } : {}),
   };
   await app.queue.send(toMessage(message, runAt));
-  const record = newRecord(message, known.policy.lane.name, runAt);
+  const record = newRecord(message, lane.name, known.policy.keep, runAt);
   await recordOnce(app.records, record);
   return record;
 }
@@ -136,18 +149,21 @@ export async function readOrMake(
   if (stored) return stored;
   const lane = topology.lanes.find(({ plain, keyed }) => [plain, keyed].includes(message.queue));
   const createdAt = message.createdAt ?? clock.now().toISOString();
-  const type = types.find(message.type)?.definition.type ?? message.type;
-  return { record: newRecord({ ...message, type, createdAt }, lane?.name ?? ''), etag: undefined };
+  const known = types.find(message.type);
+  const type = known?.definition.type ?? message.type;
+  const record = newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
+  return { record, etag: undefined };
 }
 
 /** The record of a job that has not started, from its message alone. */
 function newRecord(
   message: JobMessage & { createdAt: string },
   lane: string,
+  keep: Duration | undefined,
   runAt?: Date,
 ): JobRecord {
-  const { id, type, queue, key, attempt, createdAt, body: _b, contentType: _c, ...rest } = message;
-  const { traceparent: _t, ...carried } = rest;
+  const { id, type, queue, key, attempt, turn, createdAt, ...rest } = message;
+  const { traceparent: _t, body: _b, contentType: _c, ...carried } = rest;
   return {
     id,
     type,
@@ -157,9 +173,21 @@ function newRecord(
     ...(key === undefined ? {} : { key }),
     createdAt,
     attempt,
+    turn,
+    ...(keep ? { keep } : {}),
     ...(runAt ? { runAt: runAt.toISOString() } : {}),
     ...carried,
   };
+}
+
+function laneOf({ policy }: KnownType, { priority }: RequestOptions): Lane {
+  if (priority === undefined || priority === policy.lane.name) return policy.lane;
+  const lane = policy.priorities.find(({ name }) => name === priority);
+  if (lane) return lane;
+  const allowed = [policy.lane, ...policy.priorities].map(({ name }) => name).join(', ');
+  throw new BadRequestError(`A job of this type has no priority '${priority}'.`, [
+    { pointer: '/priority', message: `is none of ${allowed}` },
+  ]);
 }
 
 function dueTime({ delay, runAt }: RequestOptions, now: Date): Date | undefined {

@@ -1,25 +1,37 @@
 /** One worker function for each queue of the lanes that this app serves, and one for completions. */
 import { app } from '@azure/functions';
-import { type SdkBinding, toDelivery } from '../azure/delivery.ts';
+import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import type { Working } from '../pipeline/attempt.ts';
-import { type Completion, takeCompletion } from '../pipeline/completion.ts';
-import { execute } from '../pipeline/execute.ts';
-import type { Notes } from '../pipeline/ports.ts';
+import { execute, hold } from '../pipeline/execute.ts';
+import { takeCompletions } from '../pipeline/news.ts';
 
 const connection = 'ServiceBus';
 
-export function registerQueues(worker: Working & { notes: Notes }, lanes: readonly string[]): void {
+export function registerQueues(worker: Working, lanes: readonly string[]): void {
   for (const { name, plain, keyed } of worker.topology.lanes) {
     if (!lanes.includes(name)) continue;
     registerWorker(worker, `work-${plain}`, plain, false);
     registerWorker(worker, `work-${keyed}`, keyed, true);
   }
-  const { completions } = worker.topology;
+  registerCompletions(worker, worker.topology.completions);
+}
+
+function registerCompletions(worker: Working, queueName: string): void {
   app.serviceBusQueue('take-completions', {
     connection,
-    queueName: completions,
+    queueName,
     isSessionsEnabled: true,
-    handler: (event) => takeCompletion(worker, event as Completion),
+    sdkBinding: true,
+    cardinality: 'many',
+    async handler(binding) {
+      const { messages } = binding as SdkBatch;
+      await hold(worker, queueName, () =>
+        takeCompletions(
+          worker,
+          messages.map((message) => toIncoming(queueName, message)),
+        ),
+      );
+    },
   });
 }
 

@@ -134,7 +134,7 @@ function service(settlement: Settlement): grpc.UntypedServiceImplementation {
     ),
     RenewMessageLock: settle(({ receiver, message }) => receiver.renewMessageLock(message), false),
     GetSessionState: unary<SessionRequest>(async ({ sessionId }) => ({
-      sessionState: (await settlement.session(sessionId).getSessionState()) ?? Buffer.alloc(0),
+      sessionState: bytesOf(await settlement.session(sessionId).getSessionState()),
     })),
     SetSessionState: unary<SessionRequest>(({ sessionId, sessionState }) =>
       settlement
@@ -147,6 +147,12 @@ function service(settlement: Settlement): grpc.UntypedServiceImplementation {
       return { lockedUntil: { seconds: Math.floor(until.getTime() / 1000), nanos: 0 } };
     }),
   };
+}
+
+/** The SDK reads a state that is JSON; the service hands on bytes. */
+function bytesOf(state: unknown): Buffer {
+  if (state === undefined || state === null) return Buffer.alloc(0);
+  return Buffer.isBuffer(state) ? state : Buffer.from(JSON.stringify(state));
 }
 
 const maxMessageBytes = 2_147_483_647;

@@ -13,6 +13,7 @@ const queued: JobRecord = {
   queue: 'standard',
   createdAt: '2026-11-21T00:00:00.000Z',
   attempt: 1,
+  turn: 1,
 };
 
 /** Records as the port has them: a version for each write, a conflict for a stale one. */
@@ -30,6 +31,7 @@ function records(first?: JobRecord) {
       }
       return stored;
     },
+    readMany: async () => [],
     list: async () => ({ records: [], cursor: undefined }),
   };
   return {

@@ -10,7 +10,8 @@ import {
 } from '../../functions/errors.ts';
 import type { JobRecord } from '../../functions/model/job-record.ts';
 import type { JobMessage } from '../../functions/model/message.ts';
-import { consequences, decide, type Happened } from '../../functions/pipeline/outcome.ts';
+import { consequences } from '../../functions/pipeline/consequences.ts';
+import { type Decisive, decide } from '../../functions/pipeline/outcome.ts';
 
 const now = new Date('2026-11-21T12:00:00.000Z');
 const record: JobRecord = {
@@ -23,6 +24,7 @@ const record: JobRecord = {
   createdAt: '2026-11-21T11:59:00.000Z',
   startedAt: '2026-11-21T11:59:30.000Z',
   attempt: 2,
+  turn: 2,
   replyTo: 'replies-keyed',
   replyToSessionId: 'me',
   correlationId: 'c-1',
@@ -33,23 +35,30 @@ const message: JobMessage = {
   id: 'job-1',
   type: 'orders.export',
   attempt: 2,
+  turn: 2,
   queue: 'standard-keyed',
   key: 'k',
   contentType: 'application/json',
   body: Buffer.from('{}'),
 };
-const policy = { attempts: 3, backoff: { initial: '10s', factor: 2, jitter: false } } as const;
-const happens = (happened: Happened, job = record, which: JobMessage = message) =>
-  decide(happened, job, which, policy, now, 0.5, 'completions');
+const policy = {
+  attempts: 3,
+  ordered: false,
+  backoff: { initial: '10s', factor: 2, jitter: false },
+} as const;
+function happens(happened: Decisive, job = record) {
+  const decided = decide(happened, job, policy, now, 0.5);
+  return { record: decided, ...consequences(decided, message, 'completions') };
+}
 
 const replyAndCompletion = ['replies-keyed', 'completions'];
 const failure = new Error('boom', { cause: new TypeError('deep') });
 
 interface Row {
   what: string;
-  happened: Happened;
+  happened: Decisive;
   job?: Partial<JobRecord>;
-  state: string | 'untouched';
+  state: string;
   sends: string[];
   message: string;
 }
@@ -134,40 +143,24 @@ const table: Row[] = [
     sends: replyAndCompletion,
     message: 'dead-letter',
   },
-  {
-    what: 'lock lost',
-    happened: { kind: 'lock-lost' },
-    state: 'untouched',
-    sends: [],
-    message: 'leave',
-  },
-  {
-    what: 'host is shutting down',
-    happened: { kind: 'stopping' },
-    state: 'untouched',
-    sends: [],
-    message: 'abandon',
-  },
 ];
 
 describe('decide', () => {
   for (const row of table)
     test(`${row.what}: ${row.state}, ${row.message}`, () => {
       const decided = happens(row.happened, { ...record, ...row.job });
-      const state = decided.record === 'untouched' ? 'untouched' : decided.record.state;
-      assert.equal(state, row.state);
+      assert.equal(decided.record.state, row.state);
       assert.deepEqual(
         decided.sends.map(({ queue }) => queue),
         row.sends,
       );
       assert.equal(decided.message.kind, row.message);
-      if (decided.record !== 'untouched' && row.state !== 'queued')
+      if (!['queued', 'waiting'].includes(row.state))
         assert.equal(decided.record.finishedAt, now.toISOString());
     });
 
   test('a retry is a copy for the next attempt, same session, after the backoff', () => {
     const { record: next, sends } = happens({ kind: 'threw', error: failure });
-    assert.ok(next !== 'untouched');
     assert.equal(next.attempt, 3);
     assert.equal(next.runAt, '2026-11-21T12:00:20.000Z');
     assert.deepEqual(next.checkpoint, record.checkpoint);
@@ -190,7 +183,7 @@ describe('decide', () => {
 
   test('an error that says when to try again is heeded', () => {
     const { record: next } = happens({ kind: 'threw', error: new RetryAfterError('429', 90_000) });
-    assert.equal(next !== 'untouched' && next.runAt, '2026-11-21T12:01:30.000Z');
+    assert.equal(next.runAt, '2026-11-21T12:01:30.000Z');
   });
 
   test('the dead letter names the error', () => {
@@ -200,7 +193,7 @@ describe('decide', () => {
 
   test('an ended job keeps no checkpoint', () => {
     const { record: ended } = happens({ kind: 'returned', result: { json: '1' } });
-    assert.equal(ended !== 'untouched' && ended.checkpoint, undefined);
+    assert.equal(ended.checkpoint, undefined);
   });
 });
 
@@ -208,7 +201,6 @@ describe('consequences', () => {
   for (const { what, happened, job } of table)
     test(`what follows from "${what}" follows again from its record alone`, () => {
       const decided = happens(happened, { ...record, ...job });
-      if (decided.record === 'untouched') return;
       const again = consequences(decided.record, message, 'completions');
       const ids = (sends: readonly { messageId: string }[]) =>
         sends.map(({ messageId }) => messageId);

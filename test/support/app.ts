@@ -6,6 +6,7 @@ import { registerApp } from '../../functions/app.ts';
 import { defineJob } from '../../functions/define-job.ts';
 import { NonRetryableError } from '../../functions/errors.ts';
 import { catalogue } from '../../functions/jobs/catalogue.ts';
+import { waitingJobs } from './waiting-jobs.ts';
 
 const quick = { initial: '200ms', factor: 3, jitter: false } as const;
 
@@ -163,6 +164,7 @@ const recurring = defineJob({
 
 registerApp([
   ...catalogue,
+  ...waitingJobs,
   mended,
   limited,
   single('started'),

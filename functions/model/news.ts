@@ -1,0 +1,63 @@
+/**
+ * News for a job that waits, or may: a timer that ended, an event from outside, a cancel, a child's
+ * end. Each is a message on the completions queue, in the session `job:{id}`, so that the news of one
+ * job are taken one batch at a time and its record is written by one hand.
+ */
+import { type EndState, hasEnded, type Kept, type State } from './job-record.ts';
+import type { IncomingMessage, OutgoingMessage } from './message.ts';
+
+export type News =
+  /** `turn`: of the wait that it ends. */
+  | { kind: 'wake'; turn: number }
+  | { kind: 'event'; name: string; payload: Kept }
+  | { kind: 'cancel' }
+  | { kind: 'child'; id: string; group: string; index: number; state: EndState };
+
+export const newsSession = (id: string) => `job:${id}`;
+
+/** `once`: what makes the message's id; the broker drops a second of the same. */
+export function toNewsMessage(
+  queue: string,
+  id: string,
+  news: Exclude<News, { kind: 'child' }>,
+  once: string,
+  at?: Date,
+): OutgoingMessage {
+  return {
+    queue,
+    messageId: `${id}:${once}`,
+    sessionId: newsSession(id),
+    contentType: 'application/json',
+    subject: id,
+    ...(at ? { at } : {}),
+    body: Buffer.from(JSON.stringify(news)),
+    properties: { type: `longhaul.job.${news.kind}` },
+  };
+}
+
+export const placeOfChild = (group: string, index: number) => `${index}:${group}`;
+
+/** What a message on the completions queue says; undefined for what is none of these. */
+export function fromCompletions(
+  message: IncomingMessage,
+): { job: string; news: News } | { schedule: string; event: Completion } | undefined {
+  const body = JSON.parse(message.body.toString('utf8')) as Completion | News;
+  if ('kind' in body) {
+    const { sessionId = '' } = message;
+    return { job: sessionId.replace(/^job:/, ''), news: body };
+  }
+  const { parent, place, schedule, state } = body.data;
+  if (parent !== undefined && place !== undefined && hasEnded(state)) {
+    const [, index = '', group = ''] = /^(\d+):(.*)$/s.exec(place) ?? [];
+    const child = { kind: 'child', id: body.subject, group, index: Number(index), state } as const;
+    return { job: parent, news: child };
+  }
+  return schedule === undefined ? undefined : { schedule, event: body };
+}
+
+/** The members of a job's event that its waiters need. */
+export interface Completion {
+  subject: string;
+  time?: string;
+  data: { schedule?: string; parent?: string; place?: string; state: State };
+}

@@ -1,0 +1,138 @@
+/** The children of a job: sent out under ids that follow from the parent, read when they have ended. */
+import { createHash } from 'node:crypto';
+import type { JobRequest, Settled } from '../define-job.ts';
+import {
+  ChildFailedError,
+  ConflictError,
+  LonghaulError,
+  NonRetryableError,
+  StepChangedError,
+} from '../errors.ts';
+import { idOfChild } from '../model/id.ts';
+import type { ChildGroup, JobRecord } from '../model/job-record.ts';
+import { placeOfChild } from '../model/news.ts';
+import { kept } from './claim-check.ts';
+import type { Lease } from './lease.ts';
+import { type Submitting, submit } from './submit.ts';
+
+/** So many requests fit in the parent's record, a bit for each. */
+const maxChildren = 50_000;
+const atOnce = 500;
+
+/** The group of that name, on record before the first of its children is sent. */
+export async function beginGroup(
+  { clock }: Submitting,
+  lease: Lease,
+  name: string,
+  count: number,
+  settled: boolean,
+): Promise<ChildGroup> {
+  if (count > maxChildren)
+    throw new NonRetryableError(
+      `'${name}' has ${count} children, and ${maxChildren} is the most: give each a part of the work, or send them in several groups.`,
+    );
+  const begun = lease.record.children?.[name];
+  if (begun && begun.of !== count)
+    throw new StepChangedError(`'${name}' had ${begun.of} children and has ${count} now`);
+  if (begun) return begun;
+  const at = clock.now().toISOString();
+  const group = { of: count, at, ...(settled ? { settled } : {}), ended: '', done: 0, failed: [] };
+  await lease.write((record) => ({
+    ...record,
+    state: 'running',
+    children: { ...record.children, [name]: group },
+  }));
+  return group;
+}
+
+/** Sends those that were not sent yet. What is wrong with one of them is wrong with the parent. */
+export async function sendChildren(
+  app: Submitting,
+  parent: JobRecord,
+  name: string,
+  group: ChildGroup,
+  requests: readonly JobRequest[],
+  limit: number | undefined,
+): Promise<void> {
+  const ids = idsOf(parent.id, name, group);
+  const sent = new Set((await app.records.readMany(ids)).map(({ id }) => id));
+  await inParts(
+    requests.map((request, index) => ({ request, index })),
+    async ({ request, index }) => {
+      const id = ids[index] ?? '';
+      if (sent.has(id)) return;
+      const requestedBy = request.options?.requestedBy ?? parent.requestedBy;
+      await submit(app, request, {
+        id,
+        parent: parent.id,
+        place: placeOfChild(name, index),
+        ...(requestedBy ? { requestedBy } : {}),
+        ...(limit === undefined
+          ? {}
+          : { line: { key: lineOf(parent.id, name), slot: index % limit } }),
+      }).catch((error: unknown) => {
+        throw wrongForGood(error, name, index);
+      });
+    },
+  );
+}
+
+const lineOf = (parent: string, name: string): string =>
+  `children:${createHash('sha256').update(`${parent}\n${name}`).digest('base64url')}`;
+
+/** A request that is refused now is refused again. */
+function wrongForGood(error: unknown, name: string, index: number): unknown {
+  if (!(error instanceof LonghaulError) || error.status >= 500 || error instanceof ConflictError)
+    return error;
+  return new NonRetryableError(`Child ${index} of '${name}' is refused: ${error.message}`, {
+    cause: error,
+  });
+}
+
+/** The results in the order of the requests. */
+export async function gatherResults(
+  app: Submitting,
+  parent: string,
+  name: string,
+  group: ChildGroup,
+): Promise<Settled<unknown>[]> {
+  const ids = idsOf(parent, name, group);
+  const found = new Map((await app.records.readMany(ids)).map((record) => [record.id, record]));
+  const results: Settled<unknown>[] = [];
+  await inParts(
+    ids.map((id, index) => ({ id, index })),
+    async ({ id, index }) => {
+      const record = found.get(id);
+      results[index] = record?.result
+        ? { ok: true, result: JSON.parse(await kept(app.blobs, record.result)) as unknown }
+        : { ok: false, error: whyNot(name, index, id, record) };
+    },
+  );
+  return results;
+}
+
+function whyNot(name: string, index: number, id: string, record: JobRecord | undefined): Error {
+  const { state = 'no longer there', error } = record ?? {};
+  const cause = error && Object.assign(new Error(error.message), { name: error.name });
+  return new ChildFailedError(name, index, id, state, cause);
+}
+
+/** The first that failed, as an error. */
+export async function firstFailure(
+  app: Submitting,
+  parent: string,
+  name: string,
+  group: ChildGroup,
+): Promise<Error> {
+  const [index = 0] = group.failed;
+  const id = idOfChild(parent, name, index, new Date(group.at));
+  return whyNot(name, index, id, (await app.records.read(id))?.record);
+}
+
+const idsOf = (parent: string, name: string, { of, at }: ChildGroup): string[] =>
+  Array.from({ length: of }, (_, index) => idOfChild(parent, name, index, new Date(at)));
+
+async function inParts<T>(all: readonly T[], act: (one: T) => Promise<void>): Promise<void> {
+  for (let from = 0; from < all.length; from += atOnce)
+    await Promise.all(all.slice(from, from + atOnce).map(act));
+}

@@ -1,0 +1,108 @@
+/**
+ * The sends and the settlement that follow from a record alone. Because nothing else goes in, a worker
+ * that finds a record already decided can do again what the one before it may not have done.
+ */
+import { type EndedRecord, toEventMessage } from '../model/event.ts';
+import { idOfChild } from '../model/id.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
+import { newsSession, toNewsMessage } from '../model/news.ts';
+import { hasEndedChild } from './wait.ts';
+
+export type Settlement =
+  | { kind: 'complete' }
+  | { kind: 'dead-letter'; reason: string; description: string }
+  | { kind: 'abandon' }
+  /** The same delivery tries again. */
+  | { kind: 'again' }
+  /** The message is no longer this worker's. */
+  | { kind: 'leave' };
+
+const complete = { kind: 'complete' } as const;
+
+export function consequences(
+  record: JobRecord,
+  message: JobMessage,
+  completions: string,
+): { sends: OutgoingMessage[]; message: Settlement } {
+  const { turn, attempt, runAt, waits, id } = record;
+  if (turn > message.turn) {
+    // Once the next turn runs, its message has been sent.
+    if (record.state !== 'queued' || turn > message.turn + 1)
+      return { sends: [], message: complete };
+    const next = { ...message, attempt, turn };
+    return { sends: [toMessage(next, runAt ? new Date(runAt) : undefined)], message: complete };
+  }
+  if (record.state === 'waiting') {
+    const timer = waits?.until
+      ? [
+          toNewsMessage(
+            completions,
+            id,
+            { kind: 'wake', turn },
+            `wake:${turn}`,
+            new Date(waits.until),
+          ),
+        ]
+      : [];
+    return { sends: timer, message: complete };
+  }
+  if (!hasEnded(record.state)) return { sends: [], message: { kind: 'again' } };
+  const ended = record as EndedRecord;
+  return { sends: tellings(ended, completions), message: settlementOf(ended) };
+}
+
+/** The reply to who asked, and the completion to who waits. */
+export function tellings(record: EndedRecord, completions: string): OutgoingMessage[] {
+  const { replyTo, replyToSessionId, correlationId, parent, schedule } = record;
+  const waiter = parent ? newsSession(parent) : schedule ? `schedule:${schedule}` : undefined;
+  return [
+    ...(replyTo
+      ? [
+          toEventMessage(record, 'reply', {
+            queue: replyTo,
+            ...(replyToSessionId ? { sessionId: replyToSessionId } : {}),
+            // JMS and AMQP habit: without a correlation id the reply carries the request's id.
+            correlationId: correlationId ?? record.id,
+          }),
+        ]
+      : []),
+    ...(waiter
+      ? [
+          toEventMessage(record, 'completion', {
+            queue: completions,
+            sessionId: waiter.slice(0, 128),
+            correlationId: record.id,
+          }),
+        ]
+      : []),
+    ...cancelsOfChildren(record, completions),
+  ];
+}
+
+/** Children outlive no parent that failed or was cancelled. */
+function cancelsOfChildren(
+  { id, state, turn, children = {} }: EndedRecord,
+  completions: string,
+): OutgoingMessage[] {
+  if (state !== 'failed' && state !== 'cancelled') return [];
+  return Object.entries(children).flatMap(([name, group]) =>
+    Array.from({ length: group.of }, (_, index) => index)
+      .filter((index) => !hasEndedChild(group, index))
+      .map((index) => {
+        const child = idOfChild(id, name, index, new Date(group.at));
+        return toNewsMessage(completions, child, { kind: 'cancel' }, `cancel:${id}:${turn}`);
+      }),
+  );
+}
+
+function settlementOf({ state, error }: EndedRecord): Settlement {
+  if (state !== 'failed') return { kind: 'complete' };
+  const reason = error?.code === 'buried' ? error.name : (error?.code ?? error?.name ?? 'failed');
+  // Service Bus: reason and description have 4096 characters at most.
+  return {
+    kind: 'dead-letter',
+    reason: reason.slice(0, 4096),
+    description: `${error?.name}: ${error?.message}`.slice(0, 4096),
+  };
+}

@@ -1,0 +1,67 @@
+/** What becomes of a job's record when news come. Without I/O. */
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import type { News } from '../model/news.ts';
+import { cancelled } from './outcome.ts';
+import { isFulfilled, woken } from './wait.ts';
+
+/** What a job's record says once the news have come; the same object when they change nothing. */
+export function hear(record: JobRecord, news: readonly News[], now: Date): JobRecord {
+  const heard = news.reduce((known, one) => hearOne(known, one, now), record);
+  if (heard.state !== 'waiting') return heard;
+  const timer = news.some(
+    ({ kind, ...of }) => kind === 'wake' && 'turn' in of && of.turn === heard.turn,
+  );
+  return timer || isFulfilled(heard, now) ? woken(heard) : heard;
+}
+
+function hearOne(record: JobRecord, news: News, now: Date): JobRecord {
+  if (hasEnded(record.state)) return record;
+  switch (news.kind) {
+    case 'wake':
+      return record;
+    case 'event':
+      return Object.hasOwn(record.events ?? {}, news.name)
+        ? record
+        : { ...record, events: { ...record.events, [news.name]: news.payload } };
+    case 'cancel':
+      return askedToCancel(record, now);
+    case 'child':
+      return childEnded(record, news);
+  }
+}
+
+/** A running job is told; one that is to undo its steps goes back to a worker; any other ends here. */
+export function askedToCancel(record: JobRecord, now: Date): JobRecord {
+  if (record.cancelRequestedAt || record.ending) return record;
+  const asked = { ...record, cancelRequestedAt: now.toISOString() };
+  if (record.state === 'running') return asked;
+  const next = cancelled(asked, now);
+  return hasEnded(next.state) ? next : { ...next, woken: next.turn };
+}
+
+const failuresListed = 100;
+
+function childEnded(record: JobRecord, news: News & { kind: 'child' }): JobRecord {
+  const { group: name, index, state } = news;
+  const group = record.children?.[name];
+  if (!group || index >= group.of) return record;
+  const bits = Buffer.alloc(Math.ceil(group.of / 8));
+  Buffer.from(group.ended, 'base64').copy(bits);
+  const before = bits[index >> 3] ?? 0;
+  const succeeded = state === 'succeeded';
+  const wasFailed = group.failed.includes(index);
+  const isNew = (before & (1 << (index & 7))) === 0;
+  // A child that failed may be started again and succeed after all.
+  if (!isNew && !(succeeded && wasFailed)) return record;
+  bits[index >> 3] = before | (1 << (index & 7));
+  const failed = succeeded
+    ? group.failed.filter((other) => other !== index)
+    : [...group.failed, index].slice(0, failuresListed);
+  const next = {
+    ...group,
+    ended: bits.toString('base64'),
+    done: group.done + (succeeded ? 1 : 0),
+    failed,
+  };
+  return { ...record, children: { ...record.children, [name]: next } };
+}

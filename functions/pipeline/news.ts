@@ -1,0 +1,85 @@
+/**
+ * News have come for who waits: a job (`hear.ts` says what they change) or a schedule.
+ *
+ * The record is written first. If the news wake the job, its message follows from the record; the news
+ * are answered last, so that a crash between any two lines brings them back.
+ */
+import { ConflictError } from '../errors.ts';
+import type { EndedRecord } from '../model/event.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { fromRecord, type IncomingMessage, toMessage } from '../model/message.ts';
+import { type Completion, fromCompletions, type News } from '../model/news.ts';
+import type { Working } from './attempt.ts';
+import { bodyOf } from './claim-check.ts';
+import { tellings } from './consequences.ts';
+import { hear } from './hear.ts';
+import type { Notes } from './ports.ts';
+import { sendAll } from './settle.ts';
+
+/** What one delivery brought, all of one session. @throws when storage or the bus is out of reach */
+export async function takeCompletions(
+  app: Working,
+  messages: readonly IncomingMessage[],
+): Promise<void> {
+  const ofJobs = new Map<string, News[]>();
+  for (const message of messages) {
+    const read = readOne(app, message);
+    if (read && 'job' in read) ofJobs.set(read.job, [...(ofJobs.get(read.job) ?? []), read.news]);
+    else if (read) await noteRun(app, read.schedule, read.event);
+  }
+  for (const [id, news] of ofJobs) await takeNews(app, id, news);
+}
+
+function readOne({ log }: Working, message: IncomingMessage) {
+  try {
+    return fromCompletions(message);
+  } catch (error) {
+    log('error', `completion ${message.messageId} cannot be read: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+export async function takeNews(app: Working, id: string, news: readonly News[]): Promise<void> {
+  const record = await keepNews(app, id, news);
+  if (!record) return;
+  const { state, woken, turn, input } = record;
+  if (state === 'queued' && woken === turn && input)
+    await app.queue.send(toMessage(fromRecord(record, bodyOf(input)), dueAt(record)));
+  // Whoever cancelled it may have died before it told so.
+  if (state === 'cancelled' && news.some(({ kind }) => kind === 'cancel'))
+    await sendAll(app, tellings(record as EndedRecord, app.topology.completions));
+}
+
+const dueAt = ({ runAt }: JobRecord) => (runAt ? new Date(runAt) : undefined);
+
+/** The record as it is once it knows. */
+async function keepNews(
+  { records, clock, log }: Working,
+  id: string,
+  news: readonly News[],
+): Promise<JobRecord | undefined> {
+  for (;;) {
+    const stored = await records.read(id);
+    if (!stored) {
+      log(
+        'warn',
+        `job ${id}: news for it, and no record: ${news.map(({ kind }) => kind).join(', ')}`,
+      );
+      return undefined;
+    }
+    const { record, etag } = stored;
+    const next = hasEnded(record.state) ? record : hear(record, news, clock.now());
+    if (next === record) return record;
+    try {
+      return (await records.write(next, etag)).record;
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
+  }
+}
+
+/** A schedule learns how its last run ended. */
+async function noteRun({ notes }: { notes: Notes }, schedule: string, event: Completion) {
+  const last = JSON.stringify({ job: event.subject, state: event.data.state, at: event.time });
+  await notes.write('schedule-last-run', schedule, last);
+}

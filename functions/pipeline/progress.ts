@@ -1,0 +1,42 @@
+/** Reports of progress, held back so that they are few. */
+import type { Progress } from '../model/job-record.ts';
+import type { Lease } from './lease.ts';
+import type { Clock } from './ports.ts';
+
+// Four a second is as often as a person sees; a tight loop may report every row.
+const progressEveryMs = 250;
+
+export class Reporter {
+  readonly #lease: Lease;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  #latest: Progress | undefined;
+  #lastAt = 0;
+
+  constructor(lease: Lease, clock: Clock, signal: AbortSignal) {
+    this.#lease = lease;
+    this.#clock = clock;
+    this.#signal = signal;
+  }
+
+  async report(progress: Progress): Promise<void> {
+    this.#signal.throwIfAborted();
+    this.#latest = progress;
+    if (this.#clock.now().getTime() - this.#lastAt >= progressEveryMs) await this.flush();
+  }
+
+  /** The latest report, for whatever is written next. */
+  take(): { progress?: Progress } {
+    const taken = this.#latest ? { progress: this.#latest } : {};
+    this.#latest = undefined;
+    this.#lastAt = this.#clock.now().getTime();
+    return taken;
+  }
+
+  /** Writes a report that was held back. */
+  async flush(): Promise<void> {
+    if (!this.#latest) return;
+    const also = this.take();
+    await this.#lease.write((record) => ({ ...record, ...also, state: 'running' }));
+  }
+}

@@ -1,0 +1,97 @@
+/** `job.step` and `job.checkpoint`: work whose outcome is kept. */
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Job } from '../define-job.ts';
+import { StepChangedError } from '../errors.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { Clock } from './ports.ts';
+import { asStep, type Run, refuseInsideStep } from './run.ts';
+import { validate } from './validate.ts';
+
+export function createSteps(run: Run): Pick<Job, 'step' | 'checkpoint'> {
+  const { checkpoint, signal, suspension, reporter, undo } = run;
+  return {
+    async step(name, act, options = {}) {
+      signal.throwIfAborted();
+      refuseInsideStep(`Step '${name}'`);
+      const entry = checkpoint.visit('step', name, options.formerly);
+      if (entry?.value) {
+        const value = await keptValue(checkpoint, name, options.output);
+        if (options.undo) undo?.set(name, () => options.undo?.(value as never) as Promise<void>);
+        return value as never;
+      }
+      if (undo) return suspension.wait({});
+      return suspension.during(async () => {
+        const after = await situationOf(run, name);
+        // From the record's `running` on, a cancel waits for this worker to undo.
+        if (options.undo) await showRunning(run);
+        const value = await asStep(name, act).catch((error: unknown) => {
+          checkpoint.leave(name);
+          throw error;
+        });
+        const undoable = options.undo ? ({ undo: true } as const) : {};
+        const also = { ...reporter.take(), ...(options.undo ? { undoable: true as const } : {}) };
+        // Also after an abort: what was done is better kept than done again, or left as it is.
+        await checkpoint.put('step', name, { value }, also, { after, ...undoable });
+        signal.throwIfAborted();
+        return value;
+      });
+    },
+    async checkpoint(name, start, loop) {
+      signal.throwIfAborted();
+      refuseInsideStep(`Checkpoint '${name}'`);
+      const entry = checkpoint.visit('checkpoint', name);
+      if (entry?.value) return (await checkpoint.valueOf(name)) as never;
+      if (undo) return suspension.wait({});
+      const from = entry?.cursor ? await checkpoint.valueOf(name, 'cursor') : start;
+      const value = await loop(from as typeof start, (next) =>
+        suspension.during(async () => {
+          signal.throwIfAborted();
+          await checkpoint.put('checkpoint', name, { cursor: next }, reporter.take());
+        }),
+      );
+      await checkpoint.put('checkpoint', name, { value }, reporter.take());
+      return value;
+    },
+  };
+}
+
+async function showRunning({ lease }: Run): Promise<void> {
+  if (lease.record.state === 'running') return;
+  await lease.write((record) => ({ ...record, state: 'running' }));
+}
+
+async function keptValue(
+  checkpoint: Checkpoint,
+  name: string,
+  output: StandardSchemaV1 | undefined,
+): Promise<unknown> {
+  const value = await checkpoint.valueOf(name);
+  if (!output) return value;
+  try {
+    return await validate(output, value, `What step '${name}' kept`);
+  } catch (cause) {
+    throw new StepChangedError((cause as Error).message, { cause });
+  }
+}
+
+// Steps that run side by side come by in any order.
+const patienceMs = 5_000;
+const lookEveryMs = 50;
+
+/** Where a step begins. @throws StepChangedError when another step was kept in its place */
+async function situationOf({ checkpoint, app: { clock } }: Run, name: string): Promise<string> {
+  const situation = checkpoint.situation;
+  const until = clock.now().getTime() + patienceMs;
+  for (;;) {
+    const missed = checkpoint.missed(situation);
+    if (missed === undefined) return situation;
+    if (clock.now().getTime() >= until)
+      throw new StepChangedError(`Step '${name}' stands where '${missed}' was kept`);
+    await pause(clock, lookEveryMs);
+  }
+}
+
+const pause = (clock: Clock, ms: number) =>
+  new Promise<void>((resolve) => {
+    clock.after(ms, resolve);
+  });

@@ -1,0 +1,54 @@
+/**
+ * Takes back the kept steps of a job that failed for good or was cancelled, the last one first.
+ *
+ * The handler is run once more to get at its undo functions: steps that were kept answer at once and
+ * hand them in, and at the first thing that was not kept it goes no further.
+ */
+import { StepChangedError } from '../errors.ts';
+import { createJob } from './job.ts';
+import type { Happened } from './outcome.ts';
+import type { Run } from './run.ts';
+import { KeyState } from './session-state.ts';
+
+/** The step whose turn it is; those that were given up are left out. */
+export function nextToUndo({ checkpoint, lease }: Run): string | undefined {
+  const givenUp = lease.record.undone?.filter(({ error }) => error).map(({ step }) => step) ?? [];
+  return checkpoint.undoable.find((name) => !givenUp.includes(name));
+}
+
+export async function undoSteps(running: Run, input: unknown): Promise<Happened> {
+  const undo = new Map<string, () => Promise<void>>();
+  const { definition, suspension } = running;
+  const run = { ...running, undo };
+  const job = createJob(run, new KeyState(run));
+  // How it ended is known: what it returns or throws now does not count.
+  const collecting = Promise.resolve(definition.run(input as never, job as never)).catch(
+    () => undefined,
+  );
+  await Promise.race([collecting, suspension.suspended]);
+  for (let step = nextToUndo(running); step !== undefined; step = nextToUndo(running)) {
+    try {
+      await undoOne(running, step, undo.get(step));
+    } catch (error) {
+      // An abort outranks what the undo made of it.
+      running.signal.throwIfAborted();
+      return { kind: 'undo-failed', step, error: asError(error) };
+    }
+  }
+  return { kind: 'undone' };
+}
+
+const asError = (thrown: unknown) => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+
+async function undoOne(
+  { checkpoint, signal, app: { clock } }: Run,
+  step: string,
+  undo: (() => Promise<void>) | undefined,
+): Promise<void> {
+  if (!undo) throw new StepChangedError(`The undo of step '${step}' is no longer there`);
+  signal.throwIfAborted();
+  await undo();
+  checkpoint.forget(step);
+  const done = { step, at: clock.now().toISOString() };
+  await checkpoint.write((record) => ({ ...record, undone: [...(record.undone ?? []), done] }));
+}

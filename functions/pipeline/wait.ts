@@ -1,0 +1,32 @@
+/** What a waiting job waits for, and whether it has come. Without I/O. */
+import type { ChildGroup, JobRecord } from '../model/job-record.ts';
+
+export const isOver = ({ of, ended, done, failed, settled }: ChildGroup): boolean =>
+  settled ? countEnded(ended) === of : done === of || failed.length > 0;
+
+export const countEnded = (ended: string): number =>
+  Buffer.from(ended, 'base64').reduce((sum, byte) => sum + bitsOf(byte), 0);
+
+function bitsOf(byte: number): number {
+  let bits = 0;
+  for (let rest = byte; rest > 0; rest &= rest - 1) bits++;
+  return bits;
+}
+
+export const hasEndedChild = ({ ended }: ChildGroup, index: number): boolean =>
+  ((Buffer.from(ended, 'base64')[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
+
+/** True when something that the job waits for is there. */
+export function isFulfilled({ waits, events = {}, children = {} }: JobRecord, now: Date): boolean {
+  if (!waits) return true;
+  if (waits.until && new Date(waits.until) <= now) return true;
+  if (waits.events?.some((name) => Object.hasOwn(events, name))) return true;
+  return waits.children?.some((name) => children[name] && isOver(children[name])) ?? false;
+}
+
+/** The record of a job that goes on; its message for the new turn is still to be sent. */
+export function woken(record: JobRecord): JobRecord {
+  const { waits: _w, runAt: _r, ...rest } = record;
+  const turn = record.turn + 1;
+  return { ...rest, state: 'queued', turn, woken: turn };
+}
