@@ -90,8 +90,11 @@ async function groupOf(
   settled: boolean,
 ): Promise<ChildGroup | undefined> {
   const { app, lease, checkpoint, suspension } = run;
-  if (run.undo) return suspension.wait({});
   if (requests.length === 0) return undefined;
+  if (run.undo) {
+    const known = lease.record.children?.[name];
+    return known && isOver(known) ? known : suspension.wait({});
+  }
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
     throw new NonRetryableError(
       `The limit of children '${name}' is a whole number from 1 to 1000.`,
