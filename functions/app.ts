@@ -4,8 +4,10 @@ import { setMaxListeners } from 'node:events';
 import { app } from '@azure/functions';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Clients, createClients } from './azure/clients.ts';
+import { createNotes } from './azure/notes.ts';
 import { createQueue } from './azure/queue.ts';
-import { createNotes, createRecords } from './azure/records.ts';
+import { createRecords } from './azure/records.ts';
+import { createRemoval } from './azure/removal.ts';
 import type { Catalogue } from './define-job.ts';
 import { SettingsError } from './errors.ts';
 import { registerHealth } from './http/health.ts';
@@ -13,6 +15,7 @@ import { registerJobs } from './http/jobs.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
+import { withExpiry } from './pipeline/expiry.ts';
 import { Slots } from './pipeline/key.ts';
 import type { Clock, Log } from './pipeline/ports.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -40,8 +43,11 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
   checkLanes(settings, topology);
   const clients = createClients(settings);
   const jobsTable = clients.table('longhauljobs');
+  const tombstonesTable = clients.table('longhaultombstones');
   const notesTable = clients.table('longhaulnotes');
-  const ready = untilReady(() => createStores(clients, [jobsTable, notesTable]));
+  const tables = [jobsTable, tombstonesTable, notesTable];
+  const ready = untilReady(() => createStores(clients, tables));
+  const notes = createNotes(notesTable, ready);
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
@@ -50,8 +56,9 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
     topology,
     clock,
     log,
-    records: createRecords(jobsTable, ready),
-    notes: createNotes(notesTable, ready),
+    records: withExpiry(createRecords(jobsTable, ready), notes),
+    removal: createRemoval(jobsTable, tombstonesTable, ready),
+    notes,
     queue: createQueue(clients.serviceBus),
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),

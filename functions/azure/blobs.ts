@@ -23,6 +23,11 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
       await ready;
       await own.getBlobClient(name).deleteIfExists();
     },
+    async removeAll(prefix) {
+      await ready;
+      for await (const { name } of own.listBlobsFlat({ prefix }))
+        await own.getBlobClient(name).deleteIfExists();
+    },
     async readInbox(name) {
       await ready;
       const found = await download(inbox, name);

@@ -10,7 +10,7 @@ import { hasEnded, type State, states } from '../model/job-record.ts';
 import { cancel } from '../pipeline/cancel.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
-import { find } from '../pipeline/find.ts';
+import { find, hasExpired } from '../pipeline/find.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
 import { fileBlob } from '../pipeline/job.ts';
 import type { Log, Stored } from '../pipeline/ports.ts';
@@ -137,6 +137,7 @@ async function getResult(api: JobsApi, request: HttpRequest): Promise<HttpRespon
 async function getFile(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const id = idOf(request);
   const name = request.params['name'] ?? '';
+  await find(api, id);
   const file = await api.blobs.read(fileBlob(id, name));
   if (!file) throw new FileNotFoundError(id, name);
   return {
@@ -187,7 +188,9 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
   };
   const { records, cursor } = await api.records.list(filter, limit, text('cursor'));
   const now = api.clock.now();
-  const jobs = records.map((record) => toStatus(record, now));
+  const jobs = records
+    .filter((record) => !hasExpired(record, now))
+    .map((record) => toStatus(record, now));
   return json(200, { jobs, ...(cursor ? { cursor } : {}) });
 }
 

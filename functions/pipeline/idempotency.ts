@@ -28,7 +28,10 @@ export async function submitOnce(
   if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, deduplicated: false, replayed: true };
-  const submitted = await accept(app, request, checked, { id: claimed.id });
+  const submitted = await accept(app, request, checked, {
+    id: claimed.id,
+    claim: `${kind}/${hash(key)}`,
+  });
   if (submitted.record.id !== claimed.id) {
     // An equal job stands for it: the key is to give that one again, also once it has ended.
     const answered = JSON.stringify({ ...claimed, id: submitted.record.id });

@@ -40,6 +40,17 @@ export interface Records {
   ): Promise<{ records: JobRecord[]; cursor: string | undefined }>;
 }
 
+/** Records that have expired. */
+export interface Removal {
+  /** Those of a partition whose `keepUntil` has passed. */
+  expired(partition: string, now: Date): Promise<JobRecord[]>;
+  /** Removes records of a partition; a tombstone each stays. */
+  remove(partition: string, records: readonly JobRecord[]): Promise<void>;
+  /** When the record was due to be removed; undefined if there never was one, or long ago. */
+  removedAt(id: string): Promise<string | undefined>;
+  forget(partition: string): Promise<void>;
+}
+
 /** Small values under a name: claims of idempotency keys, how far a schedule or a watch has come. */
 export interface Notes {
   read(kind: string, name: string): Promise<string | undefined>;
@@ -48,6 +59,10 @@ export interface Notes {
   claim(kind: string, name: string, value: string): Promise<string>;
   /** Writes it if it is still `instead`; false when another was first. */
   replace(kind: string, name: string, value: string, instead: string): Promise<boolean>;
+  /** With `value`, only if it is in what the note says. */
+  remove(kind: string, name: string, value?: string): Promise<void>;
+  /** Names that sort before this one. */
+  list(kind: string, before: string): Promise<string[]>;
 }
 
 export interface Queue {
@@ -86,6 +101,7 @@ export interface Blobs {
   read(name: string): Promise<{ content: Buffer; contentType: string } | undefined>;
   /** No error when there is none. */
   remove(name: string): Promise<void>;
+  removeAll(prefix: string): Promise<void>;
   /** A blob that people put into the inbox container. @throws NonRetryableError when there is none */
   readInbox(name: string): Promise<Buffer>;
 }

@@ -1,8 +1,9 @@
 /** A failed job is started again, from its checkpoint and with all its attempts before it. */
-import { ConflictError, EqualJobError, JobNotFailedError, JobNotFoundError } from '../errors.ts';
+import { ConflictError, EqualJobError, JobNotFailedError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { fromRecord, type JobMessage, toMessage } from '../model/message.ts';
 import { bodyOf, fromBody } from './claim-check.ts';
+import { find } from './find.ts';
 import type { Submitting } from './submit.ts';
 import { claimUnique, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
@@ -12,9 +13,7 @@ import { validate } from './validate.ts';
  * starts the job itself. @throws JobNotFoundError, JobNotFailedError, EqualJobError
  */
 export async function retry(app: Submitting, id: string): Promise<JobRecord> {
-  const stored = await app.records.read(id);
-  if (!stored) throw new JobNotFoundError(id);
-  const { record, etag } = stored;
+  const { record, etag } = await find(app, id);
   if (record.state !== 'failed' || !record.input) throw new JobNotFailedError(id, record.state);
   const content = bodyOf(record.input);
   await refuseEqual(app, record, content);

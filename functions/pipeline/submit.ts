@@ -14,14 +14,15 @@ import type { Lane, Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
 import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
-import type { Blobs, Clock, Notes, Queue, Records, Stored } from './ports.ts';
-import { claimUnique, uniqueName } from './unique.ts';
+import type { Blobs, Clock, Notes, Queue, Records, Removal, Stored } from './ports.ts';
+import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
 
 export interface Submitting {
   types: JobTypes;
   topology: Topology;
   records: Records;
+  removal: Removal;
   queue: Queue;
   blobs: Blobs;
   clock: Clock;
@@ -36,6 +37,8 @@ export interface Origin extends Asker {
   scheduledFor?: Date;
   /** Which child of its parent it is. */
   place?: string;
+  /** A note that is to go with the job. */
+  claim?: string;
   /** The line in which it stands among its siblings, when only some of them run at once. */
   line?: { key: string; slot: number };
 }
@@ -104,7 +107,7 @@ type Checked = Awaited<ReturnType<typeof check>>;
 async function send(
   app: Submitting,
   request: JobRequest,
-  { known, options, now, key, lane, runAt }: Checked,
+  { known, options, now, key, lane, unique, runAt }: Checked,
   origin: Origin,
   id: string,
 ): Promise<JobRecord> {
@@ -119,6 +122,7 @@ async function send(
     ...(line ? placeInSlot(line.key, line.slot) : placeInLine(key, known.policy.limit, id)),
     ...(await toBody(app.blobs, id, request.input)),
     createdAt: now.toISOString(),
+    ...claimsOf(unique && uniqueClaim(unique), origin.claim),
     ...startBefore(known, options, runAt ?? now),
     ...replying(options),
     ...asking({ ...options, ...origin }),
@@ -210,6 +214,11 @@ function checkReplyTo({ replies }: Topology, { replyTo }: RequestOptions): void 
   throw new BadRequestError(`There is no reply queue '${replyTo}'.`, [
     { pointer: '/replyTo', message: `is none of ${replies.join(', ')}` },
   ]);
+}
+
+function claimsOf(...claims: (string | undefined)[]) {
+  const made = claims.filter((claim) => claim !== undefined);
+  return made.length > 0 ? { claims: made.join(' ') } : {};
 }
 
 const replying = ({ replyTo, replyToSessionId, correlationId }: RequestOptions) => ({

@@ -15,6 +15,8 @@ import type { Notes, Records } from './ports.ts';
 
 const kind = 'unique';
 
+export const uniqueClaim = (name: string) => `${kind}/${name}`;
+
 type Claiming = { notes: Notes; records: Records };
 
 /** The name of the equality; undefined for a type whose jobs are each their own. */
@@ -49,17 +51,21 @@ export async function claimUnique(
 }
 
 /** True while a new equal job is not to be made. */
-export function standsFor(record: JobRecord, { definition }: KnownType, now: Date): boolean {
-  const { state, attempt, finishedAt } = record;
+export function standsFor(
+  record: JobRecord,
+  { definition, policy }: KnownType,
+  now: Date,
+): boolean {
+  const { state, attempt, startedAt, finishedAt } = record;
   switch (definition.unique?.until) {
     case 'started':
-      return attempt === 1 && (state === 'scheduled' || state === 'queued');
+      return !startedAt && attempt === 1 && (state === 'scheduled' || state === 'queued');
     case 'finished':
       return !hasEnded(state);
     case 'expiry': {
       if (!hasEnded(state)) return true;
       if (state !== 'succeeded' || !finishedAt) return false;
-      return new Date(finishedAt).getTime() + toMs(definition.keep ?? '7d') > now.getTime();
+      return new Date(finishedAt).getTime() + toMs(policy.keep) > now.getTime();
     }
     default:
       return false;

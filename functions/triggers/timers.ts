@@ -1,6 +1,7 @@
 import { app } from '@azure/functions';
 import type { Working } from '../pipeline/attempt.ts';
 import { watchDeadLetters } from '../pipeline/dead-letters.ts';
+import { removeExpired } from '../pipeline/expiry.ts';
 import type { Notes } from '../pipeline/ports.ts';
 import { runDueSchedules } from '../pipeline/schedule.ts';
 
@@ -12,6 +13,13 @@ export function registerTimers(worker: Working & { notes: Notes }, lanes: readon
     handler: async () => {
       const submitted = await runDueSchedules(worker);
       if (submitted > 0) worker.log('info', `schedules: ${submitted} due`);
+    },
+  });
+  app.timer('remove-expired', {
+    schedule: '30 * * * * *',
+    handler: async () => {
+      const removed = await removeExpired(worker);
+      if (removed > 0) worker.log('info', `${removed} expired jobs removed`);
     },
   });
   app.timer('watch-dead-letters', {

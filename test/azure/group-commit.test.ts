@@ -1,34 +1,19 @@
 /** Group commit against Azurite. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { TableClient } from '@azure/data-tables';
+import type { TableClient } from '@azure/data-tables';
 import { GroupCommit } from '../../functions/azure/group-commit.ts';
 import { ConflictError } from '../../functions/errors.ts';
-import { azuriteConnectionString, startAzurite } from '../../local/azurite.ts';
-import type { StartedChild } from '../../local/child.ts';
-import { freePorts } from '../../local/ports.ts';
+import { testStorage } from '../support/storage.ts';
 
-let azurite: StartedChild<void>;
+let storage: Awaited<ReturnType<typeof testStorage>>;
 let table: TableClient;
-let data: string;
 
 before(async () => {
-  data = await mkdtemp(join(tmpdir(), 'longhaul-azurite-'));
-  const [blob = 0, queue = 0, tablePort = 0] = await freePorts(3);
-  const options = { data, host: '127.0.0.1', ports: { blob, queue, table: tablePort } };
-  azurite = await startAzurite(options);
-  table = TableClient.fromConnectionString(azuriteConnectionString(options), 'commits', {
-    allowInsecureConnection: true,
-  });
-  await table.createTable();
+  storage = await testStorage();
+  table = await storage.table('commits');
 });
-after(async () => {
-  await azurite.stop();
-  await rm(data, { recursive: true, force: true });
-});
+after(() => storage.remove());
 
 const entity = (row: string, value: number) => ({ partitionKey: 'p', rowKey: row, value });
 

@@ -11,7 +11,14 @@ import { JobTypes } from '../../../functions/pipeline/catalogue.ts';
 import { execute } from '../../../functions/pipeline/execute.ts';
 import { Slots } from '../../../functions/pipeline/key.ts';
 import { takeCompletions } from '../../../functions/pipeline/news.ts';
-import type { Blobs, Notes, Queue, Records, Stored } from '../../../functions/pipeline/ports.ts';
+import type {
+  Blobs,
+  Notes,
+  Queue,
+  Records,
+  Removal,
+  Stored,
+} from '../../../functions/pipeline/ports.ts';
 import { Bus, type Lying, toIncoming } from './bus.ts';
 
 /** What happens at one call of a worker to the outside. */
@@ -38,6 +45,13 @@ const topology = {
 
 const isStored = (result: unknown): boolean =>
   typeof result === 'object' && result !== null && 'etag' in result && 'written' in result;
+
+const nothingExpires: Removal = {
+  expired: async () => [],
+  remove: async () => undefined,
+  removedAt: async () => undefined,
+  forget: async () => undefined,
+};
 
 interface Hands {
   dead: boolean;
@@ -93,6 +107,7 @@ export class World {
       },
       log: () => undefined,
       records: this.#recordsFor(call),
+      removal: nothingExpires,
       notes: this.#notesFor(call),
       blobs: this.#blobsFor(call),
       queue: this.#queueFor(call),
@@ -273,6 +288,8 @@ export class World {
           this.#notes.set(key(kind, name), value);
           return true;
         }),
+      remove: (kind, name) => call(() => void this.#notes.delete(key(kind, name))),
+      list: async () => [],
     };
   }
 
@@ -285,6 +302,7 @@ export class World {
           return content && { content, contentType: 'application/json' };
         }),
       remove: (name) => call(() => void this.#blobs.delete(name)),
+      removeAll: async () => undefined,
       readInbox: () => call(() => Buffer.alloc(0)),
     };
   }

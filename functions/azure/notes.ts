@@ -1,0 +1,75 @@
+/** Small values by name, in Table storage. */
+import { odata, type TableClient } from '@azure/data-tables';
+import { ConflictError } from '../errors.ts';
+import type { Notes } from '../pipeline/ports.ts';
+import { isMissing } from './tables.ts';
+
+export function createNotes(table: TableClient, ready: Promise<void>): Notes {
+  // Names come from outside and keys must not hold / \ # ?
+  const key = (text: string) => encodeURIComponent(text);
+  const read = async (kind: string, name: string) => {
+    await ready;
+    try {
+      return String((await table.getEntity(key(kind), key(name)))['value']);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  };
+  return {
+    read,
+    async write(kind, name, value) {
+      await ready;
+      await table.upsertEntity({ partitionKey: key(kind), rowKey: key(name), value }, 'Replace');
+    },
+    async claim(kind, name, value) {
+      await ready;
+      try {
+        await table.createEntity({ partitionKey: key(kind), rowKey: key(name), value });
+        return value;
+      } catch (error) {
+        if ((error as { statusCode?: number }).statusCode !== 409) throw error;
+      }
+      const existing = await read(kind, name);
+      // Taken a moment ago and removed since: whoever asks again gets it.
+      if (existing === undefined) throw new ConflictError(name);
+      return existing;
+    },
+    async replace(kind, name, value, instead) {
+      await ready;
+      const [partitionKey, rowKey] = [key(kind), key(name)];
+      const found = await table.getEntity<{ value: string }>(partitionKey, rowKey);
+      if (found.value !== instead) return false;
+      try {
+        const options = { etag: found.etag };
+        await table.updateEntity({ partitionKey, rowKey, value }, 'Replace', options);
+        return true;
+      } catch (error) {
+        if ((error as { statusCode?: number }).statusCode === 412) return false;
+        throw error;
+      }
+    },
+    async remove(kind, name, value) {
+      await ready;
+      const [partitionKey, rowKey] = [key(kind), key(name)];
+      try {
+        const found = await table.getEntity<{ value: string }>(partitionKey, rowKey);
+        if (value !== undefined && !found.value.includes(value)) return;
+        await table.deleteEntity(partitionKey, rowKey, { etag: found.etag });
+      } catch (error) {
+        const { statusCode } = error as { statusCode?: number };
+        // Gone already, or claimed by another meanwhile.
+        if (statusCode !== 404 && statusCode !== 412) throw error;
+      }
+    },
+    async list(kind, before) {
+      await ready;
+      const filter = odata`PartitionKey eq ${key(kind)} and RowKey lt ${key(before)}`;
+      const names: string[] = [];
+      const queryOptions = { filter, select: ['RowKey'] };
+      for await (const { rowKey = '' } of table.listEntities({ queryOptions }))
+        names.push(decodeURIComponent(rowKey));
+      return names;
+    },
+  };
+}

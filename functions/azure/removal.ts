@@ -1,0 +1,67 @@
+/** Expired records, and the tombstones that say so for a while. */
+import { odata, type TableClient } from '@azure/data-tables';
+import { placeOf } from '../model/id.ts';
+import type { JobRecord } from '../model/job-record.ts';
+import type { Removal } from '../pipeline/ports.ts';
+import { fromEntity } from './record-entity.ts';
+import { inTransactions, isMissing } from './tables.ts';
+
+export function createRemoval(
+  table: TableClient,
+  tombstones: TableClient,
+  ready: Promise<void>,
+): Removal {
+  return {
+    async expired(partition, now) {
+      await ready;
+      const filter = odata`PartitionKey eq ${partition} and keepUntil le ${now.toISOString()}`;
+      const found: JobRecord[] = [];
+      for await (const entity of table.listEntities({ queryOptions: { filter } }))
+        found.push(fromEntity(entity));
+      return found;
+    },
+    async remove(partition, records) {
+      await ready;
+      const entities = records.map(({ id, keepUntil: removedAt }) => ({
+        partitionKey: partition,
+        rowKey: placeOf(id).row,
+        removedAt,
+      }));
+      // The tombstones first: killed here, the records are removed next time.
+      await inTransactions(
+        tombstones,
+        entities.map((entity) => ['upsert', entity, 'Replace']),
+      );
+      await inTransactions(
+        table,
+        entities.map((entity) => ['delete', entity]),
+      );
+    },
+    async removedAt(id) {
+      await ready;
+      const { partition, row } = placeOf(id);
+      try {
+        return (await tombstones.getEntity<{ removedAt: string }>(partition, row)).removedAt;
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    async forget(partition) {
+      await ready;
+      const queryOptions = {
+        filter: odata`PartitionKey eq ${partition}`,
+        select: ['PartitionKey', 'RowKey'],
+      };
+      const rows: { partitionKey: string; rowKey: string }[] = [];
+      for await (const { partitionKey = '', rowKey = '' } of tombstones.listEntities({
+        queryOptions,
+      }))
+        rows.push({ partitionKey, rowKey });
+      await inTransactions(
+        tombstones,
+        rows.map((row) => ['delete', row]),
+      );
+    },
+  };
+}

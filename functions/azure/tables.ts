@@ -1,0 +1,32 @@
+/** What the tables have in common. */
+import type { TableClient, TransactionAction } from '@azure/data-tables';
+
+export const isMissing = (error: unknown): boolean =>
+  (error as { statusCode?: number }).statusCode === 404;
+
+// Learn, "Performing entity group transactions".
+const maxEntities = 100;
+
+/** Changes of one partition, a hundred at a time; one that is gone already does not hold up the rest. */
+export async function inTransactions(
+  table: TableClient,
+  actions: readonly TransactionAction[],
+): Promise<void> {
+  for (let from = 0; from < actions.length; from += maxEntities) {
+    const some = actions.slice(from, from + maxEntities);
+    try {
+      await table.submitTransaction([...some]);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      for (const one of some) await alone(table, one);
+    }
+  }
+}
+
+async function alone(table: TableClient, action: TransactionAction): Promise<void> {
+  try {
+    await table.submitTransaction([action]);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}

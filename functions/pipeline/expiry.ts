@@ -1,0 +1,88 @@
+/**
+ * What is kept of a job is removed once its time has passed.
+ *
+ * A note for each partition and minute says that records of it expire then. So looking for them costs
+ * what expires, however much is stored. The note is written before the record's end: killed between
+ * the two, somebody looks in vain.
+ */
+import { placeOf } from '../model/id.ts';
+import type { JobRecord } from '../model/job-record.ts';
+import type { Blobs, Clock, Notes, Records, Removal } from './ports.ts';
+
+const kind = 'expiry';
+const tombstoneKind = 'expiry-tombstones';
+
+// As long as somebody may still ask what became of a job.
+const tombstoneMs = 30 * 24 * 3_600_000;
+
+const minuteMs = 60_000;
+const maxRemembered = 10_000;
+
+const nameOf = (at: number, partition: string) =>
+  `${new Date(Math.ceil(at / minuteMs) * minuteMs).toISOString()} ${partition}`;
+
+/** Records that make a note of when they expire. */
+export function withExpiry(records: Records, notes: Notes): Records {
+  const noted = new Set<string>();
+  return {
+    ...records,
+    async write(record, etag) {
+      if (record.keepUntil) {
+        const name = nameOf(Date.parse(record.keepUntil), placeOf(record.id).partition);
+        if (!noted.has(name)) await notes.write(kind, name, '');
+        if (noted.size >= maxRemembered) noted.clear();
+        noted.add(name);
+      }
+      return records.write(record, etag);
+    },
+  };
+}
+
+interface Expiring {
+  removal: Removal;
+  notes: Notes;
+  blobs: Blobs;
+  clock: Clock;
+}
+
+/** Removes what has expired; answers how many jobs. Done twice, or by two at once, it does no harm. */
+export async function removeExpired(app: Expiring): Promise<number> {
+  const now = app.clock.now();
+  // A record may be written a moment after its note.
+  const due = new Date(now.getTime() - minuteMs).toISOString();
+  let removed = 0;
+  for (const name of await app.notes.list(kind, due)) {
+    removed += await removeOf(app, partitionOf(name), now);
+    await app.notes.remove(kind, name);
+  }
+  for (const name of await app.notes.list(tombstoneKind, due)) {
+    await app.removal.forget(partitionOf(name));
+    await app.notes.remove(tombstoneKind, name);
+  }
+  return removed;
+}
+
+const partitionOf = (name: string) => name.slice(name.indexOf(' ') + 1);
+
+async function removeOf(app: Expiring, partition: string, now: Date): Promise<number> {
+  const expired = await app.removal.expired(partition, now);
+  if (expired.length === 0) return 0;
+  for (let from = 0; from < expired.length; from += atOnce)
+    await Promise.all(
+      expired.slice(from, from + atOnce).map((record) => removeTraces(app, record)),
+    );
+  await app.notes.write(tombstoneKind, nameOf(now.getTime() + tombstoneMs, partition), '');
+  await app.removal.remove(partition, expired);
+  return expired.length;
+}
+
+const atOnce = 20;
+
+/** Its blobs, and what it claimed. */
+async function removeTraces({ blobs, notes }: Expiring, { id, claims }: JobRecord): Promise<void> {
+  await blobs.removeAll(`jobs/${id}/`);
+  for (const claim of claims?.split(' ') ?? []) {
+    const [of = '', name = ''] = claim.split('/');
+    await notes.remove(of, name, id);
+  }
+}
