@@ -16,8 +16,11 @@ import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
 import { withExpiry } from './pipeline/expiry.ts';
+import { Gate } from './pipeline/gate.ts';
 import { Slots } from './pipeline/key.ts';
+import { createNotify, type Listeners } from './pipeline/listeners.ts';
 import type { Clock, Log } from './pipeline/ports.ts';
+import { SessionTurns } from './pipeline/session-turns.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { registerQueues } from './triggers/queues.ts';
 import { registerTimers } from './triggers/timers.ts';
@@ -36,8 +39,14 @@ const log: Log = (level, message) => {
   console[level](message);
 };
 
+export interface AppOptions {
+  /** Listeners in this process to what happens to jobs. */
+  on?: Listeners;
+}
+
 /** Registers every function of an app that serves these job types. @throws SettingsError, DefinitionError */
-export function registerApp(catalogue: Catalogue, settings: Settings = readSettings()): void {
+export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}): void {
+  const settings = readSettings();
   const topology = readTopology(new URL('../../topology.json', import.meta.url));
   const types = new JobTypes(catalogue, topology);
   checkLanes(settings, topology);
@@ -63,6 +72,9 @@ export function registerApp(catalogue: Catalogue, settings: Settings = readSetti
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
     slots: new Slots(Math.random),
+    notify: createNotify(on, log),
+    gate: new Gate(settings.JOBS_AT_ONCE, topology.lanes),
+    turns: new SessionTurns(clock),
     newOwner: () => randomUUID(),
     random: Math.random,
     stopping: stopping.signal,

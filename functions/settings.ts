@@ -21,6 +21,8 @@ const schema = z
     AzureWebJobsStorage__accountName: z.string().optional(),
     /** The lanes whose workers run in this app. */
     LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
+    /** How many jobs run at once in one process of this app, urgent lanes first. */
+    JOBS_AT_ONCE: wholeNumber(64),
     /** The largest request body, in bytes. */
     MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
     /** How long a running handler has at shutdown before its job is handed back, in milliseconds. */

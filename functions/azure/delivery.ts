@@ -74,6 +74,7 @@ function sessionOf(
         throw lost(error);
       }
     },
+    release: () => actions.releaseSession(sessionId),
   };
 }
 

@@ -1,6 +1,6 @@
 /** The CloudEvents 1.0 event by which a job's end is told: reply, completion, later callbacks. */
 import { CloudEvent } from 'cloudevents';
-import type { EndState, JobRecord } from './job-record.ts';
+import { type EndState, hasEnded, type JobRecord } from './job-record.ts';
 import type { OutgoingMessage } from './message.ts';
 
 export const eventContentType = 'application/cloudevents+json';
@@ -10,24 +10,37 @@ export type EndedRecord = JobRecord & { state: EndState };
 // A job that was started again ends again: another event.
 const again = ({ triedBefore }: JobRecord) => (triedBefore ? `:${triedBefore}` : '');
 
-export function toEvent(record: EndedRecord) {
-  const { id, type, state, result, error, key, parent, place, schedule, scheduledFor } = record;
-  const known = { key, parent, place, schedule, scheduledFor, attempt: record.attempt };
-  const outcome =
-    state !== 'succeeded'
-      ? { error: error && { name: error.name, code: error.code, message: error.message } }
-      : result && 'json' in result
-        ? { result: JSON.parse(result.json) as unknown }
-        : { resultUrl: `/api/jobs/${id}/result` };
+/** What is told of a job: to who asked or waits its end, to listeners in the app all of it. */
+export type Happening =
+  | EndState
+  | 'enqueued'
+  | 'started'
+  | 'progress'
+  | 'retried'
+  | 'dead-lettered';
+
+export function toEvent(record: JobRecord, what: Happening = record.state as EndState) {
+  const { id, type, state, key, parent, place, schedule, scheduledFor, progress } = record;
+  const known = { key, parent, place, schedule, scheduledFor, attempt: record.attempt, progress };
   return new CloudEvent({
-    id: `${id}:${state}${again(record)}`,
+    id: hasEnded(state)
+      ? `${id}:${what}${again(record)}`
+      : `${id}:${what}:${record.turn}.${record.writes ?? 0}`,
     source: '/api/jobs',
-    type: `longhaul.job.${state}`,
+    type: `longhaul.job.${what}`,
     subject: id,
-    time: record.finishedAt ?? record.createdAt,
+    time: record.finishedAt ?? record.startedAt ?? record.createdAt,
     datacontenttype: 'application/json',
-    data: { id, type, state, ...known, ...outcome },
+    data: { id, type, state, ...known, ...outcomeOf(record) },
   });
+}
+
+function outcomeOf({ id, state, result, error }: JobRecord) {
+  if (state !== 'succeeded')
+    return { error: error && { name: error.name, code: error.code, message: error.message } };
+  return result && 'json' in result
+    ? { result: JSON.parse(result.json) as unknown }
+    : { resultUrl: `/api/jobs/${id}/result` };
 }
 
 /** The event as a message; `purpose` makes its id differ from the job's other messages. */

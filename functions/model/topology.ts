@@ -21,3 +21,7 @@ export type Lane = Topology['lanes'][number];
 export function readTopology(file: URL): Topology {
   return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
 }
+
+/** The lane that a queue belongs to. */
+export const laneOf = ({ lanes }: Pick<Topology, 'lanes'>, queue: string): Lane | undefined =>
+  lanes.find(({ plain, keyed }) => plain === queue || keyed === queue);

@@ -12,6 +12,7 @@ import type { JobMessage } from '../model/message.ts';
 import type { KnownType } from './catalogue.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { fromBody, keep } from './claim-check.ts';
+import type { Gate } from './gate.ts';
 import { createJob } from './job.ts';
 import type { Lease } from './lease.ts';
 import { type Happened, invalid } from './outcome.ts';
@@ -19,6 +20,7 @@ import type { Delivery, Log } from './ports.ts';
 import { Reporter } from './progress.ts';
 import type { Run } from './run.ts';
 import { KeyState } from './session-state.ts';
+import type { SessionTurns } from './session-turns.ts';
 import type { Submitting } from './submit.ts';
 import { Suspension } from './suspend.ts';
 import { nextToUndo, undoSteps } from './undo.ts';
@@ -26,6 +28,8 @@ import { validate } from './validate.ts';
 
 export interface Working extends Submitting {
   log: Log;
+  gate: Gate;
+  turns: SessionTurns;
   newOwner(): string;
   random(): number;
   /** Aborted when the process is to end; what has not ended `graceMs` later is handed back. */
@@ -93,7 +97,8 @@ async function run(
   const abort = new AbortController();
   const { signal } = abort;
   const checkpoint = await Checkpoint.load(lease, worker.blobs);
-  const reporter = new Reporter(lease, worker.clock, signal);
+  const reporter = new Reporter(lease, worker, signal);
+  if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
   const suspension = new Suspension();
   const running = {
     ...{ app: worker, definition, lease, checkpoint, reporter, signal, suspension, delivery },

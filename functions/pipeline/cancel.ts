@@ -29,8 +29,10 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
     try {
       const { record: written } = await app.records.write(askedToCancel(record, now), etag);
       // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
-      if (hasEnded(written.state))
+      if (hasEnded(written.state)) {
         await sendAll(app, tellings(written as EndedRecord, app.topology.completions));
+        app.notify('cancelled', written);
+      }
       return written;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;

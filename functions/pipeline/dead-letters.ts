@@ -4,8 +4,9 @@ import { hasEnded } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
 import { Lease } from './lease.ts';
+import { takeCompletions } from './news.ts';
 import { decide, noRetries } from './outcome.ts';
-import type { DeadLetter, Delivery, Notes } from './ports.ts';
+import type { DeadLetter, Delivery } from './ports.ts';
 import { record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
 
@@ -13,20 +14,29 @@ const atOnce = 100;
 
 /** Looks at what is new in a queue's dead letters; a note keeps how far it came. */
 export async function watchDeadLetters(
-  app: Working & { notes: Notes },
+  app: Working,
   queue: string,
+  take: (app: Working, letter: DeadLetter) => Promise<boolean> = bury,
 ): Promise<number> {
   let after = Number((await app.notes.read('dead-letters', queue)) ?? 0);
-  let buried = 0;
+  let taken = 0;
   for (;;) {
     const found = await app.queue.peekDeadLetters(queue, after, atOnce);
     for (const letter of found) {
-      if (await bury(app, letter)) buried++;
+      if (await take(app, letter)) taken++;
       after = letter.sequence;
     }
     if (found.length > 0) await app.notes.write('dead-letters', queue, String(after));
-    if (found.length < atOnce) return buried;
+    if (found.length < atOnce) return taken;
   }
+}
+
+/** News that were handed back too often, in an outage: a job may wait for them. */
+export async function watchDeadNews(app: Working): Promise<number> {
+  return watchDeadLetters(app, app.topology.completions, async (_, { message }) => {
+    await takeCompletions(app, [message]);
+    return true;
+  });
 }
 
 /** True if the job had not ended: its worker died each time, or nobody took it before it expired. */

@@ -6,7 +6,9 @@
 import { LockLostError } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
+import { laneOf } from '../model/topology.ts';
 import { attempt, type Working } from './attempt.ts';
+import type { KnownType } from './catalogue.ts';
 import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
@@ -23,6 +25,7 @@ export async function execute(worker: Working, delivery: Delivery): Promise<void
   await hold(worker, `${queue} ${messageId}`, () => deliver(worker, delivery)).catch(() =>
     delivery.abandon().catch(() => undefined),
   );
+  await worker.turns.next(delivery);
 }
 
 /**
@@ -53,21 +56,47 @@ function pause({ clock, stopping }: Working, ms: number): Promise<void> {
   });
 }
 
+// The invocation ends sooner than a long wait: the message comes back, first of its session.
+const holdAtMostMs = 10 * 60_000;
+
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const message = fromMessage(delivery.message);
+  const lane = laneOf(worker.topology, message.queue)?.name ?? '';
   for (;;) {
-    const found = await readOrMake(worker, message);
-    const stored = isStartedAgain(found.record, message)
-      ? { ...found, record: startedAgain(found.record) }
-      : found;
-    const decided = wasDecided(stored.record, message)
-      ? stored.record
-      : await work(worker, stored, message, delivery);
-    if (!decided) return;
-    const { kind } = await settle(worker, decided, message, delivery);
-    if (kind !== 'again') return;
+    const leave = await worker.gate.enter(lane, worker.stopping);
+    if (!leave) return answer(delivery, { kind: 'abandon' });
+    const dueInMs = await once(worker, message, delivery).finally(leave);
+    if (dueInMs === undefined) return;
+    await pause(worker, Math.min(dueInMs, holdAtMostMs));
+    if (dueInMs > holdAtMostMs) return answer(delivery, { kind: 'abandon' });
   }
 }
+
+/** Milliseconds until the same delivery is to try again; undefined once it is answered. */
+async function once(
+  worker: Working,
+  message: JobMessage,
+  delivery: Delivery,
+): Promise<number | undefined> {
+  const found = await readOrMake(worker, message);
+  const stored = isStartedAgain(found.record, message)
+    ? { ...found, record: startedAgain(found.record) }
+    : found;
+  if (wasDecided(stored.record, message)) {
+    await settle(worker, stored.record, message, delivery);
+    return undefined;
+  }
+  const known = worker.types.find(message.type);
+  const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
+  if (early > 0) return early;
+  const decided = await work(worker, stored, message, delivery, known);
+  if (!decided) return undefined;
+  const { kind } = await settle(worker, decided, message, delivery);
+  return kind === 'again' ? msUntilDue(worker, decided) : undefined;
+}
+
+const msUntilDue = ({ clock }: Working, { runAt }: JobRecord): number =>
+  runAt ? Math.max(0, new Date(runAt).getTime() - clock.now().getTime()) : 0;
 
 /** An earlier delivery decided this turn and died before it settled. */
 const wasDecided = ({ state, turn }: JobRecord, message: JobMessage) =>
@@ -79,12 +108,8 @@ async function work(
   stored: Stored,
   message: JobMessage,
   delivery: Delivery,
+  known: KnownType | undefined,
 ): Promise<JobRecord | undefined> {
-  const known = worker.types.find(message.type);
-  if (known?.policy.ordered && !(await untilDue(worker, stored.record))) {
-    await answer(delivery, { kind: 'abandon' });
-    return undefined;
-  }
   const lease = new Lease(worker.records, stored, worker.newOwner());
   const startedAt = worker.clock.now().toISOString();
   const happened = await attempt(worker, lease, message, delivery, known, startedAt);
@@ -104,16 +129,6 @@ async function work(
     await answer(delivery, { kind: 'leave' });
     return undefined;
   }
-}
-
-// The invocation ends sooner than a long wait: the message comes back, first of its session.
-const holdAtMostMs = 10 * 60_000;
-
-/** Holds an ordered job until its next attempt is due; false when it is to be handed back instead. */
-async function untilDue(worker: Working, { runAt }: JobRecord): Promise<boolean> {
-  const ms = runAt ? new Date(runAt).getTime() - worker.clock.now().getTime() : 0;
-  if (ms > 0) await pause(worker, Math.min(ms, holdAtMostMs));
-  return ms <= holdAtMostMs && !worker.stopping.aborted;
 }
 
 const handlerRan = ({ kind }: Happened) =>

@@ -46,8 +46,10 @@ export async function takeNews(app: Working, id: string, news: readonly News[]):
   if (state === 'queued' && woken === turn && input)
     await app.queue.send(toMessage(fromRecord(record, bodyOf(input)), dueAt(record)));
   // Whoever cancelled it may have died before it told so.
-  if (state === 'cancelled' && news.some(({ kind }) => kind === 'cancel'))
+  if (state === 'cancelled' && news.some(({ kind }) => kind === 'cancel')) {
     await sendAll(app, tellings(record as EndedRecord, app.topology.completions));
+    app.notify('cancelled', record);
+  }
 }
 
 const dueAt = ({ runAt }: JobRecord) => (runAt ? new Date(runAt) : undefined);

@@ -93,6 +93,8 @@ export interface Delivery {
 export interface SessionState {
   get(): Promise<Buffer | undefined>;
   set(state: Buffer): Promise<void>;
+  /** Lets another receiver have it, after the present delivery. */
+  release(): Promise<void>;
 }
 
 export interface Blobs {

@@ -1,6 +1,7 @@
 /** Reports of progress, held back so that they are few. */
 import type { Progress } from '../model/job-record.ts';
 import type { Lease } from './lease.ts';
+import type { Notify } from './listeners.ts';
 import type { Clock } from './ports.ts';
 
 // Four a second is as often as a person sees; a tight loop may report every row.
@@ -9,13 +10,19 @@ const progressEveryMs = 250;
 export class Reporter {
   readonly #lease: Lease;
   readonly #clock: Clock;
+  readonly #notify: Notify;
   readonly #signal: AbortSignal;
   #latest: Progress | undefined;
   #lastAt = 0;
 
-  constructor(lease: Lease, clock: Clock, signal: AbortSignal) {
+  constructor(
+    lease: Lease,
+    { clock, notify }: { clock: Clock; notify: Notify },
+    signal: AbortSignal,
+  ) {
     this.#lease = lease;
     this.#clock = clock;
+    this.#notify = notify;
     this.#signal = signal;
   }
 
@@ -28,6 +35,7 @@ export class Reporter {
   /** The latest report, for whatever is written next. */
   take(): { progress?: Progress } {
     const taken = this.#latest ? { progress: this.#latest } : {};
+    if (this.#latest) this.#notify('progress', { ...this.#lease.record, ...taken });
     this.#latest = undefined;
     this.#lastAt = this.#clock.now().getTime();
     return taken;

@@ -19,7 +19,9 @@ export async function retry(app: Submitting, id: string): Promise<JobRecord> {
   await refuseEqual(app, record, content);
   await app.queue.send(toMessage(fromRecord(startedAgain(record), content)));
   try {
-    return (await app.records.write(startedAgain(record), etag)).record;
+    const { record: started } = await app.records.write(startedAgain(record), etag);
+    app.notify('retried', started);
+    return started;
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     // A worker was faster, or another asked for the same.

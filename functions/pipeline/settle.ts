@@ -6,11 +6,12 @@
  * recognises. The delivery is answered last: until then it comes back to whoever takes it next.
  */
 import { QueueNotFoundError } from '../errors.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
 import { keepBody } from './claim-check.ts';
 import { consequences, type Settlement } from './consequences.ts';
 import type { Lease } from './lease.ts';
+import type { Notify } from './listeners.ts';
 import type { Blobs, Delivery, Log, Queue } from './ports.ts';
 
 export interface Settling {
@@ -18,11 +19,12 @@ export interface Settling {
   blobs: Blobs;
   log: Log;
   topology: { completions: string };
+  notify: Notify;
 }
 
 /** Writes what `decide` makes of the newest record. @throws LockLostError */
 export async function record(
-  { blobs }: Settling,
+  { blobs, notify }: Settling,
   lease: Lease,
   { message }: Delivery,
   decide: (newest: JobRecord) => JobRecord,
@@ -32,10 +34,14 @@ export async function record(
     ? (lease.record.input ?? (await keepBody(blobs, lease.record.id, message)))
     : undefined;
   // Crash here: the attempt is run again from its checkpoint.
-  return lease.decide((newest) => {
+  const { attempt } = lease.record;
+  const decided = await lease.decide((newest) => {
     const next = decide(newest);
     return input && needsInput(next) ? { ...next, input } : next;
   });
+  if (hasEnded(decided.state)) notify(decided.state, decided);
+  else if (decided.attempt > attempt) notify('retried', decided);
+  return decided;
 }
 
 const needsInput = ({ state, woken, undoable }: JobRecord) =>
@@ -57,6 +63,7 @@ export async function settle(
   await sendAll(app, follows.sends);
   // Crash here: the same, and the broker drops the second copy of each send.
   await answer(delivery, follows.message);
+  if (follows.message.kind === 'dead-letter') app.notify('dead-lettered', decided);
   return follows.message;
 }
 

@@ -10,10 +10,11 @@ import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.t
 import { type Duration, toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
-import type { Lane, Topology } from '../model/topology.ts';
+import { type Lane, laneOf, type Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
 import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
+import type { Notify } from './listeners.ts';
 import type { Blobs, Clock, Notes, Queue, Records, Removal, Stored } from './ports.ts';
 import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
@@ -29,6 +30,7 @@ export interface Submitting {
   notes: Notes;
   newId(at: Date): string;
   slots: Slots;
+  notify: Notify;
 }
 
 /** What only the system says of a request: an occurrence's id, who stands behind it. */
@@ -57,7 +59,7 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
     throw new BadRequestError(
       `Job type '${request.type}' has a key of its own, which says how many run at once: send its jobs without a limit.`,
     );
-  const lane = laneOf(known, options);
+  const lane = chosenLane(known, options);
   // A child is the answer to its parent alone.
   const unique = origin.place === undefined ? uniqueName(known, input, asker) : undefined;
   return { known, options, now, key, lane, unique, runAt: dueTime(options, now) };
@@ -132,6 +134,7 @@ async function send(
   await app.queue.send(toMessage(message, runAt));
   const record = newRecord(message, lane.name, known.policy.keep, runAt);
   await recordOnce(app.records, record);
+  app.notify('enqueued', record);
   return record;
 }
 
@@ -151,7 +154,7 @@ export async function readOrMake(
 ): Promise<Stored> {
   const stored = await records.read(message.id);
   if (stored) return stored;
-  const lane = topology.lanes.find(({ plain, keyed }) => [plain, keyed].includes(message.queue));
+  const lane = laneOf(topology, message.queue);
   const createdAt = message.createdAt ?? clock.now().toISOString();
   const known = types.find(message.type);
   const type = known?.definition.type ?? message.type;
@@ -184,7 +187,7 @@ function newRecord(
   };
 }
 
-function laneOf({ policy }: KnownType, { priority }: RequestOptions): Lane {
+function chosenLane({ policy }: KnownType, { priority }: RequestOptions): Lane {
   if (priority === undefined || priority === policy.lane.name) return policy.lane;
   const lane = policy.priorities.find(({ name }) => name === priority);
   if (lane) return lane;

@@ -1,12 +1,11 @@
 import { app } from '@azure/functions';
 import type { Working } from '../pipeline/attempt.ts';
-import { watchDeadLetters } from '../pipeline/dead-letters.ts';
+import { watchDeadLetters, watchDeadNews } from '../pipeline/dead-letters.ts';
 import { removeExpired } from '../pipeline/expiry.ts';
-import type { Notes } from '../pipeline/ports.ts';
 import { runDueSchedules } from '../pipeline/schedule.ts';
 
 /** Recurring jobs, and the look at what the broker gave up on. One instance runs each. */
-export function registerTimers(worker: Working & { notes: Notes }, lanes: readonly string[]): void {
+export function registerTimers(worker: Working, lanes: readonly string[]): void {
   app.timer('run-schedules', {
     // Every `tickMs` of schedule.ts.
     schedule: '*/15 * * * * *',
@@ -28,6 +27,7 @@ export function registerTimers(worker: Working & { notes: Notes }, lanes: readon
       const served = worker.topology.lanes.filter(({ name }) => lanes.includes(name));
       for (const { plain, keyed } of served)
         for (const queue of [plain, keyed]) await watchDeadLetters(worker, queue);
+      await watchDeadNews(worker);
     },
   });
 }

@@ -140,6 +140,29 @@ const large = defineJob({
   },
 });
 
+/** May be asked for on another lane. */
+const prioritised = defineJob({
+  type: 'test.prioritised',
+  input: z.object({ log: z.string(), name: z.string(), ms: z.number().default(0) }),
+  lane: 'standard',
+  priorities: ['urgent', 'bulk'],
+  async run({ log, name, ms }, job) {
+    await appendFile(log, `${JSON.stringify({ name })}\n`);
+    await pause(ms, undefined, { signal: job.signal });
+    return { name };
+  },
+});
+
+const shortlived = defineJob({
+  type: 'test.shortlived',
+  input: z.object({}),
+  keep: '1s',
+  async run(_, job) {
+    await job.files.write('a.txt', 'a');
+    return { done: true };
+  },
+});
+
 /** Kills its worker process: the broker alone knows how often. */
 const deadly = defineJob({
   type: 'test.deadly',
@@ -162,7 +185,23 @@ const recurring = defineJob({
   },
 });
 
-registerApp([
+const events = process.env['TEST_EVENTS'];
+const happenings = [
+  ...['enqueued', 'started', 'progress', 'retried', 'succeeded', 'failed', 'dead-lettered'],
+  ...['cancelled', 'expired'],
+] as const;
+/** Notes every event, then fails. */
+const on = Object.fromEntries(
+  happenings.map((what) => [
+    what,
+    async (event: { type: string; subject?: string }) => {
+      if (events) await appendFile(events, `${JSON.stringify(event)}\n`);
+      if (events) throw new Error('the listener fails');
+    },
+  ]),
+);
+
+const all = [
   ...catalogue,
   ...waitingJobs,
   mended,
@@ -178,5 +217,8 @@ registerApp([
   counting,
   large,
   deadly,
+  prioritised,
+  shortlived,
   recurring,
-]);
+];
+registerApp(all, { on });

@@ -9,6 +9,7 @@ import { hasEnded, type JobRecord, type Kept } from '../../../functions/model/jo
 import type { Working } from '../../../functions/pipeline/attempt.ts';
 import { JobTypes } from '../../../functions/pipeline/catalogue.ts';
 import { execute } from '../../../functions/pipeline/execute.ts';
+import { Gate } from '../../../functions/pipeline/gate.ts';
 import { Slots } from '../../../functions/pipeline/key.ts';
 import { takeCompletions } from '../../../functions/pipeline/news.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
   Removal,
   Stored,
 } from '../../../functions/pipeline/ports.ts';
+import { SessionTurns } from '../../../functions/pipeline/session-turns.ts';
 import { Bus, type Lying, toIncoming } from './bus.ts';
 
 /** What happens at one call of a worker to the outside. */
@@ -113,6 +115,9 @@ export class World {
       queue: this.#queueFor(call),
       newId: (at) => idOf(`job ${++this.#made}`, at),
       slots: new Slots(() => 0.5),
+      notify: () => undefined,
+      gate: new Gate(1000, topology.lanes),
+      turns: new SessionTurns({ now: () => new Date(this.now), after: () => () => undefined }),
       newOwner: () => `owner ${++this.#made}`,
       random: () => 0.5,
       stopping: new AbortController().signal,
