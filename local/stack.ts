@@ -84,7 +84,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-function startServiceBus({ root, data, host, ports }: StackOptions) {
+export function startServiceBus({ root, data, host, ports }: StackOptions) {
   return startChild<{ port: number; connectionString: string }>(
     'Service Bus',
     new URL('service-bus/process.js', import.meta.url),
@@ -103,7 +103,7 @@ function startServiceBus({ root, data, host, ports }: StackOptions) {
   );
 }
 
-function startFunctions(
+export function startFunctions(
   { root, host, ports, settings, main }: StackOptions,
   serviceBus: string,
   storage: string,

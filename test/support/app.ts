@@ -33,9 +33,15 @@ const noted = defineJob({
 const ofKey = z.object({ log: z.string(), key: z.string(), n: z.number(), ms: z.number() });
 
 async function noteBeginAndEnd({ log, key, n, ms }: z.infer<typeof ofKey>) {
-  await appendFile(log, `${JSON.stringify({ key, n, what: 'begin', at: Date.now() })}\n`);
+  await appendFile(
+    log,
+    `${JSON.stringify({ key, n, what: 'begin', pid: process.pid, at: Date.now() })}\n`,
+  );
   await pause(ms);
-  await appendFile(log, `${JSON.stringify({ key, n, what: 'end', at: Date.now() })}\n`);
+  await appendFile(
+    log,
+    `${JSON.stringify({ key, n, what: 'end', pid: process.pid, at: Date.now() })}\n`,
+  );
   return { n };
 }
 
