@@ -8,7 +8,7 @@ import {
   RetryAfterError,
   UnknownJobTypeError,
 } from '../../functions/errors.ts';
-import type { JobRecord } from '../../functions/model/job-record.ts';
+import type { Ending, JobRecord, Waits } from '../../functions/model/job-record.ts';
 import type { JobMessage } from '../../functions/model/message.ts';
 import { consequences } from '../../functions/pipeline/consequences.ts';
 import { type Decisive, decide } from '../../functions/pipeline/outcome.ts';
@@ -53,6 +53,9 @@ function happens(happened: Decisive, job = record) {
 
 const replyAndCompletion = ['replies-keyed', 'completions'];
 const failure = new Error('boom', { cause: new TypeError('deep') });
+
+const waits = (of: Waits): Decisive => ({ kind: 'waits', waits: of, checkpoint: { json: '{}' } });
+const ending: Ending = { state: 'cancelled', error: { name: 'E', message: 'm' }, tries: 0 };
 
 interface Row {
   what: string;
@@ -143,6 +146,68 @@ const table: Row[] = [
     sends: replyAndCompletion,
     message: 'dead-letter',
   },
+  {
+    what: 'waits for an event',
+    happened: waits({ events: ['paid'] }),
+    state: 'waiting',
+    sends: [],
+    message: 'complete',
+  },
+  {
+    what: 'waits for a time',
+    happened: waits({ until: '2026-11-22T12:00:00.000Z' }),
+    state: 'waiting',
+    sends: ['completions'],
+    message: 'complete',
+  },
+  {
+    what: 'waits for an event that has come meanwhile',
+    happened: waits({ events: ['paid'] }),
+    job: { events: { paid: { json: '{}' } } },
+    state: 'queued',
+    sends: ['standard-keyed'],
+    message: 'complete',
+  },
+  {
+    what: 'waits for children that have ended meanwhile',
+    happened: waits({ children: ['parts'] }),
+    job: { children: { parts: { of: 2, at: '', ended: 'Aw==', done: 2, failed: [] } } },
+    state: 'queued',
+    sends: ['standard-keyed'],
+    message: 'complete',
+  },
+  {
+    what: 'waits and was asked to cancel',
+    happened: waits({ events: ['paid'] }),
+    job: { cancelRequestedAt: now.toISOString() },
+    state: 'cancelled',
+    sends: replyAndCompletion,
+    message: 'complete',
+  },
+  {
+    what: 'threw for good, with steps to undo',
+    happened: { kind: 'threw', error: new NonRetryableError('no') },
+    job: { undoable: true },
+    state: 'queued',
+    sends: ['standard-keyed'],
+    message: 'complete',
+  },
+  {
+    what: 'undo failed, tries left',
+    happened: { kind: 'undo-failed', step: 'pay', error: failure },
+    job: { undoable: true, ending },
+    state: 'queued',
+    sends: ['standard-keyed'],
+    message: 'complete',
+  },
+  {
+    what: 'all is undone',
+    happened: { kind: 'undone' },
+    job: { undoable: true, ending },
+    state: 'cancelled',
+    sends: replyAndCompletion,
+    message: 'complete',
+  },
 ];
 
 describe('decide', () => {
@@ -179,6 +244,35 @@ describe('decide', () => {
     assert.equal(copy?.at?.toISOString(), next.runAt);
     assert.equal(copy?.properties['attempt'], 3);
     assert.deepEqual(copy?.body, message.body);
+  });
+
+  test('an ordered job keeps its message and tries again in its place', () => {
+    const decided = decide(
+      { kind: 'threw', error: failure },
+      record,
+      { ...policy, ordered: true },
+      now,
+      0,
+    );
+    assert.deepEqual([decided.attempt, decided.turn], [3, 2]);
+    const follows = consequences(decided, message, 'completions');
+    assert.deepEqual(follows, { sends: [], message: { kind: 'again' } });
+  });
+
+  test('a parent that fails takes along the children that have not ended', () => {
+    const parts = { of: 3, at: now.toISOString(), ended: 'Ag==', done: 1, failed: [] };
+    const { sends } = happens({ kind: 'cancelled' }, { ...record, children: { parts } });
+    const cancels = sends.filter(({ properties }) => properties['type'] === 'longhaul.job.cancel');
+    assert.equal(cancels.length, 2);
+    assert.equal(new Set(cancels.map(({ sessionId }) => sessionId)).size, 2);
+  });
+
+  test('the undo of a step that is given up is on record, and the next is tried', () => {
+    const worn = { ...record, undoable: true, ending: { ...ending, tries: 2 } } as const;
+    const { record: next } = happens({ kind: 'undo-failed', step: 'pay', error: failure }, worn);
+    assert.equal(next.state, 'queued');
+    assert.equal(next.undone?.[0]?.error?.message, 'boom');
+    assert.equal(next.ending?.tries, 0);
   });
 
   test('an error that says when to try again is heeded', () => {

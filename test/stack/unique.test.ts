@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { freePorts } from '../../local/ports.ts';
+import { startFunctions } from '../../local/stack.ts';
 import { createClient, type Status } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
@@ -42,6 +44,37 @@ test('a hundred equal submits at once give one job, which runs once', async () =
   assert.equal((await client.ended(id)).state, 'cancelled');
   const next = await ask('test.unique-finished', { of: { a: 1, b: 2 } });
   assert.notEqual(next.job.id, id, 'once it has ended another may be made');
+});
+
+test('a hundred equal submits to three processes give one job, which runs once', async () => {
+  const ports = await freePorts(2);
+  const others = await Promise.all(
+    ports.map((http) =>
+      startFunctions(
+        { ...stack.options, ports: { ...stack.options.ports, http } },
+        stack.serviceBus,
+        stack.storage,
+      ),
+    ),
+  );
+  try {
+    const clients = [client, ...ports.map((port) => createClient(`http://127.0.0.1:${port}`))];
+    const body = { type: 'test.unique-finished', input: { of: { of: 'many' }, log, ms: 1_500 } };
+    const asked = await Promise.all(
+      Array.from({ length: 100 }, async (_, n) => {
+        const response = await clients[n % clients.length]?.post(body);
+        return (await response?.json()) as Status;
+      }),
+    );
+    const ids = new Set(asked.map(({ id }) => id));
+    assert.equal(ids.size, 1);
+    assert.equal(asked.filter(({ deduplicated }) => deduplicated !== true).length, 1);
+    const [id = ''] = ids;
+    assert.equal((await client.ended(id)).state, 'succeeded');
+    assert.equal(await runs(id), 1);
+  } finally {
+    await Promise.all(others.map((other) => other.stop()));
+  }
 });
 
 test('another input is another job', async () => {
