@@ -8,10 +8,12 @@ import { createNotes } from './azure/notes.ts';
 import { createQueue } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
+import { createSchedules } from './azure/schedules.ts';
 import type { Catalogue } from './define-job.ts';
 import { SettingsError } from './errors.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
+import { registerSchedules } from './http/schedules.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
@@ -54,7 +56,8 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const jobsTable = clients.table('longhauljobs');
   const tombstonesTable = clients.table('longhaultombstones');
   const notesTable = clients.table('longhaulnotes');
-  const tables = [jobsTable, tombstonesTable, notesTable];
+  const schedulesTable = clients.table('longhaulschedules');
+  const tables = [jobsTable, tombstonesTable, notesTable, schedulesTable];
   const ready = untilReady(() => createStores(clients, tables));
   const notes = createNotes(notesTable, ready);
   const stopping = new AbortController();
@@ -68,6 +71,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     records: withExpiry(createRecords(jobsTable, ready), notes),
     removal: createRemoval(jobsTable, tombstonesTable, ready),
     notes,
+    schedules: createSchedules(schedulesTable, ready),
     queue: createQueue(clients.serviceBus),
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
@@ -82,7 +86,9 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   };
   app.setup({ enableHttpStream: true });
   app.hook.appTerminate(() => stopping.abort());
-  registerJobs({ ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES });
+  const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
+  registerJobs(api);
+  registerSchedules(api);
   registerHealth(() => withinTwoSeconds(ready));
   registerQueues(worker, settings.LANES);
   registerTimers(worker, settings.LANES);

@@ -42,15 +42,23 @@ export type Backoff =
     }
   | ((attempt: number, error: Error) => Duration);
 
-/** A job that recurs; checked when the app starts. */
+/** A job that recurs; checked when the app starts. Give one of `cron` and `every`. */
 export interface DeclaredSchedule<I> {
   /** Unique in the app, stable between deployments. */
   id: string;
   /** Five fields, or six with seconds in front. */
-  cron: string;
+  cron?: string;
   /** IANA name; default UTC. */
   timeZone?: string;
+  /** From the end of one run to the start of the next. */
+  every?: Duration;
   input: I;
+  /** A due time while the run before it is under way: default 'skip'. */
+  overlap?: 'skip' | 'queue' | 'allow';
+  /** Due times that passed in an outage: none, the last (default), all up to a hundred. */
+  misfire?: 'skip' | 'once' | 'all';
+  /** Spreads the starts over so long a time after the due time. */
+  jitter?: Duration;
 }
 
 export type LaneName = 'urgent' | 'standard' | 'bulk' | 'heavy';

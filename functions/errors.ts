@@ -133,6 +133,22 @@ export class JobExpiredError extends LonghaulError {
   }
 }
 
+export class ScheduleNotFoundError extends LonghaulError {
+  constructor(id: string) {
+    super('schedule_not_found', 404, `There is no schedule '${id}'. Make it with PUT.`);
+  }
+}
+
+export class DeclaredScheduleError extends LonghaulError {
+  constructor(id: string) {
+    super(
+      'declared_schedule',
+      409,
+      `Schedule '${id}' stands in the code of its job type: change it there. It can be paused and run here.`,
+    );
+  }
+}
+
 export class EqualJobError extends LonghaulError {
   constructor(id: string, standing: string) {
     super(

@@ -14,11 +14,12 @@ export interface Entity {
   [column: string]: unknown;
 }
 
-interface Write {
-  entity: Entity;
-  etag: string | undefined;
+/** Changes that stand or fall together. */
+interface Unit {
+  actions: readonly TransactionAction[];
+  rows: readonly string[];
   size: number;
-  resolve(etag: string): void;
+  resolve(etags: string[]): void;
   reject(error: unknown): void;
 }
 
@@ -28,7 +29,7 @@ const maxBytes = 3 * 1024 * 1024;
 
 export class GroupCommit {
   readonly #table: TableClient;
-  readonly #waiting = new Map<string, Write[]>();
+  readonly #waiting = new Map<string, Unit[]>();
   readonly #busy = new Set<string>();
 
   constructor(table: TableClient) {
@@ -39,14 +40,24 @@ export class GroupCommit {
    * Inserts the entity, or replaces the one that has `etag`; resolves with the new ETag when durable.
    * @throws ConflictError when the entity exists, or has another ETag.
    */
-  write(entity: Entity, etag: string | undefined): Promise<string> {
+  async write(entity: Entity, etag: string | undefined): Promise<string> {
+    const action: TransactionAction =
+      etag === undefined ? ['create', entity] : ['update', entity, 'Replace', { etag }];
+    const [written = ''] = await this.transact([action]);
+    return written;
+  }
+
+  /** Changes of one partition that stand or fall together. @throws ConflictError */
+  transact(actions: readonly TransactionAction[]): Promise<string[]> {
     return new Promise((resolve, reject) => {
-      const { partitionKey } = entity;
-      const size = JSON.stringify(entity).length * 2;
-      const waiting = this.#waiting.get(partitionKey) ?? [];
-      waiting.push({ entity, etag, size, resolve, reject });
-      this.#waiting.set(partitionKey, waiting);
-      if (!this.#busy.has(partitionKey)) void this.#work(partitionKey);
+      const entities = actions.map(([, entity]) => entity as Entity);
+      const partition = entities[0]?.partitionKey ?? '';
+      const rows = entities.map(({ rowKey }) => rowKey);
+      const size = JSON.stringify(entities).length * 2;
+      const waiting = this.#waiting.get(partition) ?? [];
+      waiting.push({ actions, rows, size, resolve, reject });
+      this.#waiting.set(partition, waiting);
+      if (!this.#busy.has(partition)) void this.#work(partition);
     });
   }
 
@@ -54,62 +65,87 @@ export class GroupCommit {
     this.#busy.add(partition);
     // One turn of the loop, so that what was submitted together goes together.
     await new Promise((resolve) => setImmediate(resolve));
-    for (let writes = this.#next(partition); writes.length > 0; writes = this.#next(partition))
-      await this.#commit(writes);
+    for (let units = this.#next(partition); units.length > 0; units = this.#next(partition))
+      await this.#commit(units);
     this.#busy.delete(partition);
     if (this.#waiting.get(partition)?.length === 0) this.#waiting.delete(partition);
   }
 
   /** As many as fit, no entity twice, in the order in which they came. */
-  #next(partition: string): Write[] {
+  #next(partition: string): Unit[] {
     const waiting = this.#waiting.get(partition) ?? [];
     const rows = new Set<string>();
     let bytes = 0;
     let count = 0;
-    for (const { entity, size } of waiting) {
-      bytes += size;
-      if (rows.has(entity.rowKey) || count >= maxEntities || (count > 0 && bytes > maxBytes)) break;
-      rows.add(entity.rowKey);
+    for (const unit of waiting) {
+      bytes += unit.size;
+      const full = rows.size + unit.rows.length > maxEntities || bytes > maxBytes;
+      if (unit.rows.some((row) => rows.has(row)) || (count > 0 && full)) break;
+      for (const row of unit.rows) rows.add(row);
       count++;
     }
     return waiting.splice(0, count);
   }
 
-  async #commit(writes: Write[]): Promise<void> {
-    const [first] = writes;
+  async #commit(units: Unit[]): Promise<void> {
+    const [first] = units;
     if (!first) return;
-    if (writes.length === 1) {
-      await this.#single(first);
+    if (units.length === 1) {
+      await this.#alone(first);
       return;
     }
     try {
-      const { subResponses } = await this.#table.submitTransaction(writes.map(toAction));
-      for (const [i, write] of writes.entries()) write.resolve(subResponses[i]?.etag ?? '');
+      const { subResponses } = await this.#table.submitTransaction(
+        units.flatMap(({ actions }) => actions),
+      );
+      let at = 0;
+      for (const { actions, resolve } of units) {
+        resolve(subResponses.slice(at, at + actions.length).map(({ etag }) => etag ?? ''));
+        at += actions.length;
+      }
     } catch (error) {
-      const failed = writes[failedIndex(error) ?? -1];
+      const failed = unitAt(units, failedIndex(error) ?? -1);
       if (failed) {
         failed.reject(asConflict(failed, error));
-        await this.#commit(writes.filter((write) => write !== failed));
-      } else await Promise.all(writes.map((write) => this.#single(write)));
+        await this.#commit(units.filter((unit) => unit !== failed));
+      } else await Promise.all(units.map((unit) => this.#alone(unit)));
     }
   }
 
-  async #single(write: Write): Promise<void> {
-    const { entity, etag } = write;
+  async #alone(unit: Unit): Promise<void> {
     try {
-      const { etag: written } =
-        etag === undefined
-          ? await this.#table.createEntity(entity)
-          : await this.#table.updateEntity(entity, 'Replace', { etag });
-      write.resolve(written ?? '');
+      unit.resolve(await this.#submit(unit.actions));
     } catch (error) {
-      write.reject(asConflict(write, error));
+      unit.reject(asConflict(unit, error));
     }
+  }
+
+  /** A single change needs no transaction. */
+  async #submit(actions: readonly TransactionAction[]): Promise<string[]> {
+    const [[kind, entity, , options] = []] = actions as [
+      string,
+      Entity,
+      string,
+      { etag: string },
+    ][];
+    if (actions.length === 1 && entity) {
+      if (kind === 'create') return [(await this.#table.createEntity(entity)).etag ?? ''];
+      if (kind === 'update')
+        return [(await this.#table.updateEntity(entity, 'Replace', options ?? {})).etag ?? ''];
+    }
+    const { subResponses } = await this.#table.submitTransaction([...actions]);
+    return subResponses.map(({ etag }) => etag ?? '');
   }
 }
 
-const toAction = ({ entity, etag }: Write): TransactionAction =>
-  etag === undefined ? ['create', entity] : ['update', entity, 'Replace', { etag }];
+function unitAt(units: readonly Unit[], index: number): Unit | undefined {
+  let from = 0;
+  for (const unit of units) {
+    if (index >= from && index < from + unit.actions.length) return unit;
+    from += unit.actions.length;
+  }
+  return undefined;
+}
 
 /** The service puts the index of the entity that failed before its message: `3:The specified …`. */
 function failedIndex(error: unknown): number | undefined {
@@ -122,10 +158,10 @@ function failedIndex(error: unknown): number | undefined {
   return index === undefined ? undefined : Number(index);
 }
 
-function asConflict({ entity }: Write, error: unknown): unknown {
+function asConflict({ rows }: Unit, error: unknown): unknown {
   const { statusCode } = error as { statusCode?: number };
   // 409 exists already, 412 another ETag, 404 gone: in each case somebody else wrote.
   return statusCode !== undefined && [404, 409, 412].includes(statusCode)
-    ? new ConflictError(entity.partitionKey + entity.rowKey, error)
+    ? new ConflictError(rows.join(', '), error)
     : error;
 }

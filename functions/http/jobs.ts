@@ -18,7 +18,7 @@ import { retry } from '../pipeline/retry.ts';
 import { type Submitting, submit } from '../pipeline/submit.ts';
 import { tellEvent } from '../pipeline/tell-event.ts';
 import { toRequest } from './request-body.ts';
-import { json, preferredWaitMs, readJson, registerRoute } from './route.ts';
+import { json, pageOf, preferredWaitMs, readJson, registerRoute } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
 export interface JobsApi extends Submitting {
@@ -168,14 +168,9 @@ async function postEvent(api: JobsApi, request: HttpRequest): Promise<HttpRespon
   return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
 }
 
-const maxPage = 1000;
-
 async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
-  const { query } = request;
-  const text = (name: string) => query.get(name) ?? undefined;
-  const limit = Number(query.get('limit') ?? 100);
-  if (!Number.isInteger(limit) || limit < 1 || limit > maxPage)
-    throw new BadRequestError(`limit is a whole number from 1 to ${maxPage}.`);
+  const page = pageOf(request);
+  const { text } = page;
   const state = text('state');
   if (state !== undefined && !states.includes(state as State))
     throw new BadRequestError(`There is no state '${state}': ask for ${states.join(', ')}.`);
@@ -186,7 +181,7 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
     parent: text('parent'),
     schedule: text('schedule'),
   };
-  const { records, cursor } = await api.records.list(filter, limit, text('cursor'));
+  const { records, cursor } = await api.records.list(filter, page.limit, page.cursor);
   const now = api.clock.now();
   const jobs = records
     .filter((record) => !hasExpired(record, now))
@@ -209,7 +204,7 @@ function describeType({ definition, policy }: KnownType) {
     attempts: policy.attempts,
     startBefore,
     keep: policy.keep,
-    schedules: schedules.map(({ id, cron, timeZone = 'UTC' }) => ({ id, cron, timeZone })),
+    schedules: schedules.map(({ id }) => id),
     events: Object.fromEntries(
       Object.entries(definition.events ?? {}).map(([name, schema]) => [
         name,

@@ -27,17 +27,20 @@ const schema = z.strictObject({
 });
 
 /** @throws BadRequestError that names each field */
+export function readBody<S extends z.ZodType>(body: S, value: unknown, what: string): z.output<S> {
+  const parsed = body.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ pointer: `/${key}`, message: `is no field of a ${what}` }))
+      : [{ pointer: toPointer(issue.path), message: issue.message }],
+  );
+  throw new BadRequestError(`This is no ${what}. ${listIssues(issues)}`, issues);
+}
+
+/** @throws BadRequestError */
 export function toRequest(body: unknown): JobRequest {
-  const parsed = schema.safeParse(body);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.flatMap((issue) =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => ({ pointer: `/${key}`, message: 'is no field of a request' }))
-        : [{ pointer: toPointer(issue.path), message: issue.message }],
-    );
-    throw new BadRequestError(`This is no request for a job. ${listIssues(issues)}`, issues);
-  }
-  const { type, input, runAt, expiresIn, ...options } = parsed.data;
+  const { type, input, runAt, expiresIn, ...options } = readBody(schema, body, 'request for a job');
   return {
     type,
     input: input === undefined ? {} : input,

@@ -98,15 +98,43 @@ export async function readJson(request: HttpRequest, maxBytes: number): Promise<
   if (!/^application\/(json|[\w.-]+\+json)\s*(;|$)/i.test(contentType ?? ''))
     throw new UnsupportedMediaTypeError(contentType);
   const text = (await readAtMost(request, maxBytes)).toString('utf8');
+  return parse(text);
+}
+
+/** Many values: a JSON array, or one JSON value a line (NDJSON). @throws as `readJson` */
+export async function readItems(request: HttpRequest, maxBytes: number): Promise<unknown[]> {
+  const contentType = request.headers.get('content-type') ?? '';
+  if (/^application\/(x-)?ndjson\s*(;|$)/i.test(contentType)) {
+    const text = (await readAtMost(request, maxBytes)).toString('utf8');
+    const lines = text.split('\n').filter((line) => line.trim() !== '');
+    return lines.map((line, at) => parse(line, ` in line ${at + 1}`));
+  }
+  const value = await readJson(request, maxBytes);
+  if (Array.isArray(value)) return value;
+  throw new BadRequestError('The body is no JSON array. One value a line is application/x-ndjson.');
+}
+
+function parse(text: string, where = ''): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw noJson(cause);
+    throw noJson(cause, where);
   }
 }
 
-const noJson = (cause: unknown) =>
-  new BadRequestError(`The body is no JSON: ${(cause as Error).message}.`, [], { cause });
+const noJson = (cause: unknown, where: string) =>
+  new BadRequestError(`The body is no JSON${where}: ${(cause as Error).message}.`, [], { cause });
+
+const maxPage = 1000;
+
+/** What a list is asked for by `limit`, `cursor` and filters. @throws BadRequestError */
+export function pageOf({ query }: HttpRequest) {
+  const limit = Number(query.get('limit') ?? 100);
+  if (!Number.isInteger(limit) || limit < 1 || limit > maxPage)
+    throw new BadRequestError(`limit is a whole number from 1 to ${maxPage}.`);
+  const text = (name: string) => query.get(name) ?? undefined;
+  return { limit, cursor: text('cursor'), text };
+}
 
 async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffer> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {

@@ -45,10 +45,14 @@ export function createIdMaker(randomBytes: (size: number) => Uint8Array) {
   return (at: Date): string => idAt(at.getTime(), shard, randomBytes(randomChars));
 }
 
-/** The same id for the same name and time, whoever makes it: a schedule's occurrence. */
-export function idOf(name: string, at: Date): string {
-  const hash = createHash('sha256').update(`${name}\n${at.toISOString()}`).digest();
-  return idAt(at.getTime(), hash.subarray(0, shardChars), hash.subarray(8));
+// Few enough that what is due at one moment shares transactions, enough that no partition grows hot.
+const occurrenceShards = 16;
+
+/** The same id for the same occurrence of a schedule, whoever makes it. */
+export function idOfOccurrence(schedule: string, at: Date): string {
+  const hash = createHash('sha256').update(`${schedule}\n${at.toISOString()}`).digest();
+  const shard = Uint8Array.of(0, 0, (hash[0] ?? 0) % occurrenceShards);
+  return idAt(at.getTime(), shard, hash.subarray(8));
 }
 
 // As many children share a partition, and so their writes a transaction.

@@ -16,7 +16,7 @@ import type { Gate } from './gate.ts';
 import { createJob } from './job.ts';
 import type { Lease } from './lease.ts';
 import { type Happened, invalid } from './outcome.ts';
-import type { Delivery, Log } from './ports.ts';
+import type { Delivery, Log, Schedules } from './ports.ts';
 import { Reporter } from './progress.ts';
 import type { Run } from './run.ts';
 import { KeyState } from './session-state.ts';
@@ -28,6 +28,7 @@ import { validate } from './validate.ts';
 
 export interface Working extends Submitting {
   log: Log;
+  schedules: Schedules;
   gate: Gate;
   turns: SessionTurns;
   newOwner(): string;

@@ -1,6 +1,6 @@
 /** Job types by name, and the check that turns a bad definition into an error at start-up. */
 import { Cron } from 'croner';
-import type { Catalogue, Definition, Duration } from '../define-job.ts';
+import type { Catalogue, DeclaredSchedule, Definition, Duration } from '../define-job.ts';
 import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { Lane, Topology } from '../model/topology.ts';
@@ -148,13 +148,17 @@ function checkDurations(
 }
 
 function checkSchedule(
-  { id, cron, timeZone }: { id: string; cron: string; timeZone?: string },
+  { id, cron, every, timeZone, jitter }: DeclaredSchedule<unknown>,
   problem: (text: string) => void,
 ): void {
+  const wrong = (text: string) => problem(`schedule ${id}: ${text}`);
+  if ((cron === undefined) === (every === undefined)) wrong('give one of cron and every');
+  checkDurations({ every, jitter }, wrong);
+  if (cron === undefined) return;
   try {
     const next = new Cron(cron, { timezone: timeZone ?? 'UTC', paused: true }).nextRun();
-    if (!next) problem(`schedule ${id}: '${cron}' never fires`);
+    if (!next) wrong(`'${cron}' never fires`);
   } catch (error) {
-    problem(`schedule ${id}: ${(error as Error).message}`);
+    wrong((error as Error).message);
   }
 }

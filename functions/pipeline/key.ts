@@ -13,9 +13,18 @@ import type { KnownType } from './catalogue.ts';
 // Service Bus quotas: a session id has 128 characters at most; four are for the session's number.
 const maxKeyChars = 124;
 
-/** @throws BadRequestError when the key is empty or too long */
-export function keyOf({ definition }: KnownType, input: unknown, asker: Asker): string | undefined {
-  const key = definition.key?.(input as never, asker);
+/** `given`: by who asks, for a type that has none. @throws BadRequestError */
+export function keyOf(
+  { definition }: KnownType,
+  input: unknown,
+  asker: Asker,
+  given?: string,
+): string | undefined {
+  if (given !== undefined && definition.key)
+    throw new BadRequestError(`Job type '${definition.type}' has a key of its own.`, [
+      { pointer: '/key', message: 'is given by the job type' },
+    ]);
+  const key = given ?? definition.key?.(input as never, asker);
   if (key === undefined) return undefined;
   if (key.length > 0 && key.length <= maxKeyChars) return key;
   throw new BadRequestError(

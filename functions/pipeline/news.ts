@@ -6,14 +6,14 @@
  */
 import { ConflictError } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { type EndState, hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromRecord, type IncomingMessage, toMessage } from '../model/message.ts';
-import { type Completion, fromCompletions, type News } from '../model/news.ts';
+import { fromCompletions, type News } from '../model/news.ts';
+import { runEnded } from '../schedules/tick.ts';
 import type { Working } from './attempt.ts';
 import { bodyOf } from './claim-check.ts';
 import { tellings } from './consequences.ts';
 import { hear } from './hear.ts';
-import type { Notes } from './ports.ts';
 import { sendAll } from './settle.ts';
 
 /** What one delivery brought, all of one session. @throws when storage or the bus is out of reach */
@@ -25,7 +25,11 @@ export async function takeCompletions(
   for (const message of messages) {
     const read = readOne(app, message);
     if (read && 'job' in read) ofJobs.set(read.job, [...(ofJobs.get(read.job) ?? []), read.news]);
-    else if (read) await noteRun(app, read.schedule, read.event);
+    else if (read) {
+      const { subject, time, data } = read.event;
+      const at = time ? new Date(time) : app.clock.now();
+      await runEnded(app, read.schedule, subject, data.state as EndState, at);
+    }
   }
   for (const [id, news] of ofJobs) await takeNews(app, id, news);
 }
@@ -78,10 +82,4 @@ async function keepNews(
       if (!(error instanceof ConflictError)) throw error;
     }
   }
-}
-
-/** A schedule learns how its last run ended. */
-async function noteRun({ notes }: { notes: Notes }, schedule: string, event: Completion) {
-  const last = JSON.stringify({ job: event.subject, state: event.data.state, at: event.time });
-  await notes.write('schedule-last-run', schedule, last);
 }

@@ -1,6 +1,7 @@
 /** What the rules need from outside, in few methods; `azure/` keeps them on the real services. */
 import type { JobRecord, State } from '../model/job-record.ts';
 import type { IncomingMessage, OutgoingMessage } from '../model/message.ts';
+import type { Schedule } from '../model/schedule.ts';
 
 /** Time and timers; tests pass one that they advance. */
 export interface Clock {
@@ -49,6 +50,36 @@ export interface Removal {
   /** When the record was due to be removed; undefined if there never was one, or long ago. */
   removedAt(id: string): Promise<string | undefined>;
   forget(partition: string): Promise<void>;
+}
+
+/** A schedule as it was read. */
+export interface StoredSchedule {
+  schedule: Schedule;
+  etag: string;
+}
+
+export interface ScheduleFilter {
+  type?: string | undefined;
+  tenant?: string | undefined;
+  enabled?: boolean | undefined;
+}
+
+export interface Schedules {
+  read(id: string): Promise<StoredSchedule | undefined>;
+  /**
+   * Inserts it, or replaces it if it is still the one that was read, together with its place in the
+   * order of due times. @throws ConflictError when another writer was first
+   */
+  write(schedule: Schedule, stored: StoredSchedule | undefined): Promise<void>;
+  /** @throws ConflictError */
+  remove(stored: StoredSchedule): Promise<void>;
+  /** Ids of those that somebody has to look at by then; costs what is due, not what there is. */
+  due(until: Date): AsyncIterable<string[]>;
+  list(
+    filter: ScheduleFilter,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<{ schedules: Schedule[]; cursor: string | undefined }>;
 }
 
 /** Small values under a name: claims of idempotency keys, how far a schedule or a watch has come. */

@@ -41,6 +41,8 @@ export interface Origin extends Asker {
   place?: string;
   /** A note that is to go with the job. */
   claim?: string;
+  /** For a type that has no key of its own. */
+  key?: string;
   /** The line in which it stands among its siblings, when only some of them run at once. */
   line?: { key: string; slot: number };
 }
@@ -54,7 +56,7 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   const now = app.clock.now();
   checkReplyTo(app.topology, options);
   const asker = { ...options, ...origin };
-  const key = keyOf(known, input, asker);
+  const key = keyOf(known, input, asker, origin.key);
   if (key !== undefined && origin.line)
     throw new BadRequestError(
       `Job type '${request.type}' has a key of its own, which says how many run at once: send its jobs without a limit.`,

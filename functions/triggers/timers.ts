@@ -2,15 +2,15 @@ import { app } from '@azure/functions';
 import type { Working } from '../pipeline/attempt.ts';
 import { watchDeadLetters, watchDeadNews } from '../pipeline/dead-letters.ts';
 import { removeExpired } from '../pipeline/expiry.ts';
-import { runDueSchedules } from '../pipeline/schedule.ts';
+import { tick } from '../schedules/tick.ts';
 
 /** Recurring jobs, and the look at what the broker gave up on. One instance runs each. */
 export function registerTimers(worker: Working, lanes: readonly string[]): void {
   app.timer('run-schedules', {
-    // Every `tickMs` of schedule.ts.
+    // Every `tickMs`.
     schedule: '*/15 * * * * *',
     handler: async () => {
-      const submitted = await runDueSchedules(worker);
+      const submitted = await tick(worker);
       if (submitted > 0) worker.log('info', `schedules: ${submitted} due`);
     },
   });

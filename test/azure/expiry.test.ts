@@ -7,7 +7,7 @@ import { createRecords } from '../../functions/azure/records.ts';
 import { createRemoval } from '../../functions/azure/removal.ts';
 import { JobExpiredError, JobNotFoundError } from '../../functions/errors.ts';
 import type { EndedRecord } from '../../functions/model/event.ts';
-import { idOf } from '../../functions/model/id.ts';
+import { idOfOccurrence } from '../../functions/model/id.ts';
 import { removeExpired, withExpiry } from '../../functions/pipeline/expiry.ts';
 import { find } from '../../functions/pipeline/find.ts';
 import { testStorage } from '../support/storage.ts';
@@ -44,7 +44,7 @@ async function open(name: string) {
 }
 
 const ended = (name: string, keptHours: number, more: Partial<EndedRecord> = {}): EndedRecord => ({
-  id: idOf(name, began),
+  id: idOfOccurrence(name, began),
   type: 't',
   state: 'succeeded',
   lane: 'standard',
@@ -81,7 +81,7 @@ test('records, blobs and claims of expired jobs go, the others stay', async () =
   assert.equal(await app.notes.read('idempotency-key', 'k1'), young.id);
   assert.equal((await find(app, young.id)).record.id, young.id);
   await assert.rejects(find(app, old.id), JobExpiredError);
-  await assert.rejects(find(app, idOf('never', began)), JobNotFoundError);
+  await assert.rejects(find(app, idOfOccurrence('never', began)), JobNotFoundError);
 });
 
 test('a tombstone says that a job was there, and goes after thirty days', async () => {

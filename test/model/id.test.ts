@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { createIdMaker, idOf, inSlot, isId, placeOf, slotOf } from '../../functions/model/id.ts';
+import {
+  createIdMaker,
+  idOfOccurrence,
+  inSlot,
+  isId,
+  placeOf,
+  slotOf,
+} from '../../functions/model/id.ts';
 import { fc } from '../support/properties.ts';
 
 test('later ids sort first within a process, so that a scan lists the newest job first', () => {
@@ -26,9 +33,12 @@ test('ids of one process within ten seconds share a partition, those of another 
 
 test('an occurrence has the same id whoever makes it', () => {
   const at = new Date('2026-11-21T12:00:00Z');
-  assert.equal(idOf('nightly', at), idOf('nightly', at));
-  assert.notEqual(idOf('nightly', at), idOf('nightly', new Date(at.getTime() + 1000)));
-  assert.ok(isId(idOf('nightly', at)));
+  assert.equal(idOfOccurrence('nightly', at), idOfOccurrence('nightly', at));
+  assert.notEqual(
+    idOfOccurrence('nightly', at),
+    idOfOccurrence('nightly', new Date(at.getTime() + 1000)),
+  );
+  assert.ok(isId(idOfOccurrence('nightly', at)));
 });
 
 test('any id that a message brings has a place', () => {

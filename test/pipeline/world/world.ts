@@ -4,7 +4,7 @@
  */
 import type { Catalogue } from '../../../functions/define-job.ts';
 import { ConflictError } from '../../../functions/errors.ts';
-import { idOf } from '../../../functions/model/id.ts';
+import { idOfOccurrence } from '../../../functions/model/id.ts';
 import { hasEnded, type JobRecord, type Kept } from '../../../functions/model/job-record.ts';
 import type { Working } from '../../../functions/pipeline/attempt.ts';
 import { JobTypes } from '../../../functions/pipeline/catalogue.ts';
@@ -21,6 +21,8 @@ import type {
   Stored,
 } from '../../../functions/pipeline/ports.ts';
 import { SessionTurns } from '../../../functions/pipeline/session-turns.ts';
+import { tick, tickMs } from '../../../functions/schedules/tick.ts';
+import { ScheduleStore } from '../../support/schedules.ts';
 import { Bus, type Lying, toIncoming } from './bus.ts';
 
 /** What happens at one call of a worker to the outside. */
@@ -56,6 +58,8 @@ const nothingExpires: Removal = {
 };
 
 interface Hands {
+  /** A scheduler, not a worker. */
+  looks?: true;
   dead: boolean;
   held: Lying[];
 }
@@ -64,6 +68,7 @@ export class World {
   readonly bus = new Bus(() => this.now);
   /** What must never happen, and did. */
   readonly violations: string[] = [];
+  readonly schedules = new ScheduleStore();
   /** The steps to be undone that a job's last checkpoint had. */
   readonly undoable = new Map<string, string[]>();
   now = Date.parse('2026-11-21T12:00:00Z');
@@ -111,9 +116,10 @@ export class World {
       records: this.#recordsFor(call),
       removal: nothingExpires,
       notes: this.#notesFor(call),
+      schedules: this.schedules.port(call),
       blobs: this.#blobsFor(call),
       queue: this.#queueFor(call),
-      newId: (at) => idOf(`job ${++this.#made}`, at),
+      newId: (at) => idOfOccurrence(`job ${++this.#made}`, at),
       slots: new Slots(() => 0.5),
       notify: () => undefined,
       gate: new Gate(1000, topology.lanes),
@@ -134,6 +140,29 @@ export class World {
       this.now = next;
     }
     throw new Error('It does not come to rest.');
+  }
+
+  /** Lives on with a scheduler that looks every fifteen seconds, and may die as it does. */
+  async runWithScheduler(until: number, choose: (count: number) => number): Promise<void> {
+    for (let next = this.now; this.now < until; ) {
+      if (await this.#step(choose)) continue;
+      const visible = this.bus.nextVisibleAt() ?? Number.POSITIVE_INFINITY;
+      if (next > visible) {
+        this.now = visible;
+        continue;
+      }
+      this.now = Math.max(this.now, next);
+      next = this.now + tickMs;
+      await this.#look();
+    }
+  }
+
+  async #look(): Promise<void> {
+    const hands: Hands = { dead: false, held: [], looks: true };
+    await this.#untilDone(
+      tick(this.app(hands)).then(() => undefined),
+      hands,
+    );
   }
 
   async #step(choose: (count: number) => number): Promise<boolean> {

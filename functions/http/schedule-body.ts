@@ -1,0 +1,57 @@
+/** The body of a schedule, read by a schema. */
+import { z } from 'zod';
+import type { Duration } from '../model/duration.ts';
+import { durationPattern } from '../model/duration.ts';
+import type { ScheduleDefinition } from '../model/schedule.ts';
+import { readBody } from './request-body.ts';
+
+const duration = z
+  .string()
+  .regex(durationPattern, "write a duration such as '30s', '10m' or '2h'")
+  .transform((text) => text as Duration);
+const time = z.iso
+  .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
+  .transform((text) => new Date(text).toISOString());
+const text = z.string().min(1).max(256);
+
+const fields = {
+  type: z.string('is missing: name the job type').min(1),
+  input: z.unknown().optional(),
+  cron: text.optional(),
+  timeZone: text.optional(),
+  every: duration.optional(),
+  at: time.optional(),
+  tenant: text.optional(),
+  overlap: z.enum(['skip', 'queue', 'allow']).default('skip'),
+  misfire: z.enum(['skip', 'once', 'all']).default('once'),
+  jitter: duration.optional(),
+  startsAt: time.optional(),
+  endsAt: time.optional(),
+  enabled: z.boolean().default(true),
+  lane: z.enum(['urgent', 'standard', 'bulk', 'heavy']).optional(),
+  key: text.max(124).optional(),
+};
+const whole = z.strictObject(fields);
+const named = z.strictObject({ id: z.string('is missing: give the schedule an id'), ...fields });
+
+const given = (fieldsOf: object) =>
+  Object.fromEntries(
+    Object.entries({ input: {}, ...fieldsOf }).filter(([, value]) => value !== undefined),
+  ) as unknown as ScheduleDefinition;
+
+/** @throws BadRequestError that names each field */
+export const toDefinition = (body: unknown): ScheduleDefinition =>
+  given(readBody(whole, body, 'schedule'));
+
+/** One of many. @throws BadRequestError */
+export function toNamedDefinition(body: unknown): { id: string; definition: ScheduleDefinition } {
+  const { id, ...rest } = readBody(named, body, 'schedule');
+  return { id, definition: given(rest) };
+}
+
+/** A JSON merge patch (RFC 7396): what is null goes, the rest stays. @throws BadRequestError */
+export function patched(definition: ScheduleDefinition, patch: unknown): ScheduleDefinition {
+  const changes = readBody(z.record(z.string(), z.unknown()), patch, 'patch');
+  const merged = Object.entries({ ...definition, ...changes });
+  return toDefinition(Object.fromEntries(merged.filter(([, value]) => value !== null)));
+}

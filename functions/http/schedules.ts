@@ -1,0 +1,124 @@
+/** Schedules over HTTP. */
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
+import { BadRequestError } from '../errors.ts';
+import type { Schedule } from '../model/schedule.ts';
+import {
+  findSchedule,
+  patchSchedule,
+  putMany,
+  putSchedule,
+  removeSchedule,
+  runNow,
+  type Scheduling,
+} from '../schedules/change.ts';
+import { nextTimes } from '../schedules/times.ts';
+import { json, pageOf, readItems, readJson, registerRoute } from './route.ts';
+import { patched, toDefinition, toNamedDefinition } from './schedule-body.ts';
+import { toStatus } from './status.ts';
+
+export interface SchedulesApi extends Scheduling {
+  maxRequestBytes: number;
+}
+
+export function registerSchedules(api: SchedulesApi): void {
+  const on = (
+    name: string,
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    act: (api: SchedulesApi, request: HttpRequest) => Promise<HttpResponseInit>,
+  ) => registerRoute({ name, method, path, handle: (request) => act(api, request) });
+  on('list-schedules', 'GET', 'schedules', list);
+  on('put-schedules', 'POST', 'schedules/batch', putBatch);
+  on('get-schedule', 'GET', 'schedules/{id}', get);
+  on('put-schedule', 'PUT', 'schedules/{id}', put);
+  on('patch-schedule', 'PATCH', 'schedules/{id}', patch);
+  on('delete-schedule', 'DELETE', 'schedules/{id}', remove);
+  on('run-schedule', 'POST', 'schedules/{id}/run', run);
+}
+
+const idOf = (request: HttpRequest) => request.params['id'] ?? '';
+
+async function put(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const definition = toDefinition(await readJson(request, api.maxRequestBytes));
+  const { schedule, created } = await putSchedule(api, idOf(request), definition);
+  return json(created ? 201 : 200, show(schedule), { location: pathOf(schedule) });
+}
+
+async function get(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const { schedule } = await findSchedule(api, idOf(request));
+  return json(200, show(schedule));
+}
+
+async function patch(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const changes = await readJson(request, api.maxRequestBytes);
+  return json(
+    200,
+    show(await patchSchedule(api, idOf(request), (known) => patched(known, changes))),
+  );
+}
+
+async function remove(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  await removeSchedule(api, idOf(request));
+  return { status: 204 };
+}
+
+async function run(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const record = await runNow(api, idOf(request));
+  const location = `/api/jobs/${record.id}`;
+  return json(202, toStatus(record, api.clock.now()), { location, 'retry-after': '1' });
+}
+
+const maxBatch = 10_000;
+
+async function putBatch(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const items = await readItems(request, api.maxRequestBytes);
+  if (items.length > maxBatch)
+    throw new BadRequestError(
+      `A batch has ${maxBatch} schedules at most, and this one ${items.length}.`,
+    );
+  const results = await putMany(
+    api,
+    items.map((item) => () => toNamedDefinition(item)),
+  );
+  const shown = results.map((result) =>
+    'error' in result
+      ? {
+          status: result.error.status,
+          error: { code: result.error.code, detail: result.error.message, ...result.error.details },
+        }
+      : { status: result.created ? 201 : 200, id: result.id },
+  );
+  const refused = shown.filter(({ status }) => status >= 400).length;
+  return json(200, { accepted: shown.length - refused, refused, results: shown });
+}
+
+async function list(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const { limit, text, cursor } = pageOf(request);
+  const enabled = text('enabled');
+  if (enabled !== undefined && enabled !== 'true' && enabled !== 'false')
+    throw new BadRequestError('enabled is true or false.');
+  const filter = {
+    type: text('type'),
+    tenant: text('tenant'),
+    ...(enabled === undefined ? {} : { enabled: enabled === 'true' }),
+  };
+  const found = await api.schedules.list(filter, limit, cursor);
+  const schedules = found.schedules.map(show);
+  return json(200, { schedules, ...(found.cursor ? { cursor: found.cursor } : {}) });
+}
+
+const pathOf = ({ id }: Schedule) => `/api/schedules/${id}`;
+const timesShown = 5;
+
+function show(schedule: Schedule) {
+  const { nextAt: _, running, ...known } = schedule;
+  const last = schedule.history.findLast(({ state }) => !['skipped', 'missed'].includes(state));
+  const self = pathOf(schedule);
+  return {
+    ...known,
+    ...(running ? { running: { job: running.job, since: running.since } } : {}),
+    ...(last ? { last } : {}),
+    next: nextTimes(schedule, timesShown),
+    links: { self, run: `${self}/run`, jobs: `/api/jobs?schedule=${schedule.id}` },
+  };
+}

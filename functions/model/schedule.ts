@@ -1,0 +1,65 @@
+/** A recurring job: what is asked for, and what has become of it so far. */
+import type { LaneName } from '../define-job.ts';
+import type { Duration } from './duration.ts';
+import type { EndState } from './job-record.ts';
+
+/** Times are ISO 8601 in UTC. Exactly one of `cron`, `every` and `at` says when. */
+export interface ScheduleDefinition {
+  type: string;
+  input: unknown;
+  /** Five fields, or six with seconds in front. */
+  cron?: string;
+  /** IANA name, of the cron; default UTC. */
+  timeZone?: string;
+  /** From the end of one run to the start of the next. */
+  every?: Duration;
+  /** Once. */
+  at?: string;
+  /** On whose behalf: the jobs' `requestedBy`. */
+  tenant?: string;
+  /** What becomes of a due time while the run before it is under way. */
+  overlap: 'skip' | 'queue' | 'allow';
+  /** What becomes of due times that passed while nobody looked: none, the last, all up to a hundred. */
+  misfire: 'skip' | 'once' | 'all';
+  /** Spreads the starts over so long a time after the due time. */
+  jitter?: Duration;
+  startsAt?: string;
+  endsAt?: string;
+  enabled: boolean;
+  /** Another lane than the type's, one of its `priorities`. */
+  lane?: LaneName;
+  /** The key of its jobs, for a type that has none. */
+  key?: string;
+}
+
+/** One due time. */
+export interface ScheduleRun {
+  at: string;
+  job?: string;
+  /** `skipped` by overlap, `missed` by misfire, `refused` by the type, `lost` without a word. */
+  state: 'running' | 'skipped' | 'missed' | 'refused' | 'lost' | EndState;
+  endedAt?: string;
+  error?: string;
+}
+
+export interface Schedule extends ScheduleDefinition {
+  id: string;
+  /** Stands in the code of a job type. */
+  declared?: true;
+  createdAt: string;
+  /** The due time that is next. */
+  nextAt?: string;
+  /** The run that holds up others; not kept where they may overlap. */
+  running?: { job: string; since: string; watchAt: string };
+  /** A due time that waits for the end of the run before it. */
+  pending?: string;
+  counts: { runs: number; succeeded: number; failed: number; skipped: number; missed: number };
+  /** The last twenty, oldest first. */
+  history: ScheduleRun[];
+}
+
+/** When somebody has to look at it next. */
+export function wakeAt({ enabled, nextAt, running }: Schedule): string | undefined {
+  const times = [enabled ? nextAt : undefined, running?.watchAt].filter((at) => at !== undefined);
+  return times.sort()[0];
+}
