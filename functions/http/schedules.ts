@@ -111,7 +111,7 @@ const pathOf = ({ id }: Schedule) => `/api/schedules/${id}`;
 const timesShown = 5;
 
 function show(schedule: Schedule) {
-  const { nextAt: _, running, ...known } = schedule;
+  const { nextAt: _n, early: _e, running, ...known } = schedule;
   const last = schedule.history.findLast(({ state }) => !['skipped', 'missed'].includes(state));
   const self = pathOf(schedule);
   return {

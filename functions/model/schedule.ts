@@ -51,6 +51,8 @@ export interface Schedule extends ScheduleDefinition {
   nextAt?: string;
   /** The run that holds up others; not kept where they may overlap. */
   running?: { job: string; since: string; watchAt: string };
+  /** Ends that were told before their run was on record; the last twenty. */
+  early?: { job: string; state: EndState; at: string }[];
   /** A due time that waits for the end of the run before it. */
   pending?: string;
   counts: { runs: number; succeeded: number; failed: number; skipped: number; missed: number };

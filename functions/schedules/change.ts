@@ -14,7 +14,7 @@ import type { JobRecord } from '../model/job-record.ts';
 import type { Schedule, ScheduleDefinition } from '../model/schedule.ts';
 import type { Schedules, StoredSchedule } from '../pipeline/ports.ts';
 import { check, newIdFor, type Submitting, submit } from '../pipeline/submit.ts';
-import { started } from './plan.ts';
+import { ranBeside } from './plan.ts';
 import { firstTime } from './times.ts';
 
 export type Scheduling = Submitting & { schedules: Schedules };
@@ -186,7 +186,7 @@ function renewed(
   now: Date,
   declared: boolean,
 ): Schedule {
-  const { createdAt = now.toISOString(), running, history = [] } = before ?? {};
+  const { createdAt = now.toISOString(), running, early, history = [] } = before ?? {};
   const counts = before?.counts ?? { runs: 0, succeeded: 0, failed: 0, skipped: 0, missed: 0 };
   // An `every` that runs counts from the end of that run.
   const next = definition.enabled && !(definition.every && running) && firstTime(definition, now);
@@ -198,6 +198,7 @@ function renewed(
     history,
     ...(declared ? { declared } : {}),
     ...(running ? { running } : {}),
+    ...(early ? { early } : {}),
     ...(next ? { nextAt: next.toISOString() } : {}),
   };
 }
@@ -227,11 +228,7 @@ export async function runNow(app: Scheduling, id: string): Promise<JobRecord> {
   for (;;) {
     const stored = await app.schedules.read(id);
     if (!stored) return record;
-    const { running } = stored.schedule;
-    const noted = {
-      ...started(stored.schedule, now, record.id, now),
-      ...(running ? { running } : {}),
-    };
+    const noted = ranBeside(stored.schedule, now, record.id);
     try {
       await app.schedules.write(noted, stored);
       return record;

@@ -79,19 +79,29 @@ function meet(schedule: Schedule, at: Date, now: Date): Plan {
 function start(schedule: Schedule, at: Date, now: Date): Plan {
   const job = idOfOccurrence(schedule.id, at);
   const runAt = startOf(schedule, at);
-  return {
-    schedule: started(schedule, at, job, runAt > now ? runAt : now),
-    send: [{ at, job, runAt }],
-  };
+  const known = started(schedule, at, job, runAt > now ? runAt : now);
+  const send = [{ at, job, runAt }];
+  const told = schedule.early?.find((end) => end.job === job);
+  if (!told) return { schedule: known, send };
+  const after = ended(known, job, told.state, new Date(told.at));
+  return { schedule: after.schedule, send: [...send, ...after.send] };
 }
 
 /** A run is under way. */
-export function started(schedule: Schedule, at: Date, job: string, since: Date): Schedule {
+function started(schedule: Schedule, at: Date, job: string, since: Date): Schedule {
   const counts = { ...schedule.counts, runs: schedule.counts.runs + 1 };
   const known = withRun(schedule, { at: at.toISOString(), job, state: 'running' });
   if (schedule.overlap === 'allow' && !schedule.every) return { ...known, counts };
   const watchAt = new Date(since.getTime() + watchMs).toISOString();
   return { ...known, counts, running: { job, since: since.toISOString(), watchAt } };
+}
+
+/** A run that somebody asked for; it holds up nobody that runs already. */
+export function ranBeside(schedule: Schedule, now: Date, job: string): Schedule {
+  const { running } = schedule;
+  const noted = { ...started(schedule, now, job, now), ...(running ? { running } : {}) };
+  const told = schedule.early?.find((end) => end.job === job);
+  return told ? ended(noted, job, told.state, new Date(told.at)).schedule : noted;
 }
 
 /** A run has ended; what waited for that is sent. The same schedule when it knew. */
@@ -104,6 +114,9 @@ export function ended(
 ): Plan {
   const run = schedule.history.find((one) => one.job === job);
   const isRunning = schedule.running?.job === job;
+  if (!isRunning && !run && state !== 'lost' && state !== 'refused')
+    // Faster than the one who sent it: who finds the run under way finds its end here.
+    return { schedule: withEarly(schedule, { job, state, at: at.toISOString() }), send: [] };
   if (!isRunning && run?.state !== 'running') return { schedule, send: [] };
   const which = state === 'succeeded' ? 'succeeded' : 'failed';
   const counts = { ...schedule.counts, [which]: schedule.counts[which] + 1 };
@@ -112,7 +125,9 @@ export function ended(
       ? { ...one, state, endedAt: at.toISOString(), ...(error ? { error } : {}) }
       : one,
   );
-  const told = { ...schedule, counts, history };
+  const early = schedule.early?.filter((end) => end.job !== job) ?? [];
+  const { early: _e, ...known } = schedule;
+  const told = { ...known, counts, history, ...(early.length > 0 ? { early } : {}) };
   if (!isRunning) return { schedule: told, send: [] };
   const { running: _r, pending, ...free } = told;
   if (pending && free.enabled) return start(free, new Date(pending), at);
@@ -125,6 +140,11 @@ export function stillRunning(schedule: Schedule, now: Date): Schedule {
   const { running } = schedule;
   const watchAt = new Date(now.getTime() + watchMs).toISOString();
   return running ? { ...schedule, running: { ...running, watchAt } } : schedule;
+}
+
+function withEarly(schedule: Schedule, end: NonNullable<Schedule['early']>[number]): Schedule {
+  const others = schedule.early?.filter(({ job }) => job !== end.job) ?? [];
+  return { ...schedule, early: [...others, end].slice(-historyLimit) };
 }
 
 const withRun = (schedule: Schedule, run: ScheduleRun): Schedule => ({

@@ -105,13 +105,27 @@ test("overlap 'queue': one waits for the end of the run before it", async () => 
   );
 });
 
-test("'every' counts from the end of a run", async () => {
+test("'every' counts from the end of a run, however short", async () => {
   await fc.assert(
-    fc.asyncProperty(troubles, async (story) => {
-      const { jobs } = await live({ every: '5m' }, 4, story);
+    fc.asyncProperty(troubles, fc.constantFrom(0, 4), async (story, minutes) => {
+      const { jobs, schedule } = await live({ every: '5m' }, minutes, story);
       for (const [at, job] of jobs.slice(1).entries())
         assert.equal(dueOf(job) - endOf(jobs[at] ?? job), 5 * minute);
-      assert.ok(jobs.length >= 9, `${jobs.length} runs`);
+      const runs = Math.floor(120 / (5 + minutes + 1));
+      assert.ok(jobs.length >= runs, `${jobs.length} runs`);
+      assert.ok(schedule.counts.succeeded >= jobs.length - 1, 'each end was told');
+    }),
+    { numRuns },
+  );
+});
+
+test('an end that is told before the run is on record counts', async () => {
+  await fc.assert(
+    fc.asyncProperty(troubles, async (story) => {
+      const { jobs, schedule } = await live({ cron: '* * * * *', overlap: 'allow' }, 0, story);
+      const ended = jobs.filter(({ state }) => state === 'succeeded').length;
+      assert.ok(ended >= 118);
+      assert.equal(schedule.counts.succeeded, ended);
     }),
     { numRuns },
   );

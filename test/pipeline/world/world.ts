@@ -21,7 +21,7 @@ import type {
   Stored,
 } from '../../../functions/pipeline/ports.ts';
 import { SessionTurns } from '../../../functions/pipeline/session-turns.ts';
-import { tick, tickMs } from '../../../functions/schedules/tick.ts';
+import { tick } from '../../../functions/schedules/tick.ts';
 import { ScheduleStore } from '../../support/schedules.ts';
 import { Bus, type Lying, toIncoming } from './bus.ts';
 
@@ -56,6 +56,9 @@ const nothingExpires: Removal = {
   removedAt: async () => undefined,
   forget: async () => undefined,
 };
+
+// Later than it should: some due times have passed, and their jobs run at once.
+const lookEveryMs = 40_000;
 
 interface Hands {
   /** A scheduler, not a worker. */
@@ -142,7 +145,7 @@ export class World {
     throw new Error('It does not come to rest.');
   }
 
-  /** Lives on with a scheduler that looks every fifteen seconds, and may die as it does. */
+  /** Lives on with a scheduler that may die as it looks. */
   async runWithScheduler(until: number, choose: (count: number) => number): Promise<void> {
     for (let next = this.now; this.now < until; ) {
       if (await this.#step(choose)) continue;
@@ -152,8 +155,9 @@ export class World {
         continue;
       }
       this.now = Math.max(this.now, next);
-      next = this.now + tickMs;
-      await this.#look();
+      next = this.now + lookEveryMs;
+      // A look at nothing is no place to die.
+      if (this.schedules.nextWakeAt <= next) await this.#look();
     }
   }
 
