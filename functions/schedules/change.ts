@@ -245,7 +245,8 @@ export async function findSchedule({ schedules }: Scheduling, id: string): Promi
   return stored;
 }
 
-const atOnce = 100;
+// So that the changes of one shard fill a transaction.
+const atOnce = 400;
 
 /** Many at once, each accepted or refused by itself, in their order. */
 export async function putMany(

@@ -1,0 +1,137 @@
+/** `npm run bench:schedules [stored] [due]`: what schedules cost, on the real adapters, one process. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TableClient } from '@azure/data-tables';
+import { ServiceBusClient } from '@azure/service-bus';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { z } from 'zod';
+import { createBlobs } from '../functions/azure/blobs.ts';
+import { createNotes } from '../functions/azure/notes.ts';
+import { createQueue } from '../functions/azure/queue.ts';
+import { createRecords } from '../functions/azure/records.ts';
+import { createRemoval } from '../functions/azure/removal.ts';
+import { createSchedules } from '../functions/azure/schedules.ts';
+import { defineJob } from '../functions/define-job.ts';
+import { createIdMaker } from '../functions/model/id.ts';
+import type { ScheduleDefinition } from '../functions/model/schedule.ts';
+import { readTopology } from '../functions/model/topology.ts';
+import { JobTypes } from '../functions/pipeline/catalogue.ts';
+import { Slots } from '../functions/pipeline/key.ts';
+import { putMany } from '../functions/schedules/change.ts';
+import { tick } from '../functions/schedules/tick.ts';
+import { azuriteConnectionString, startAzurite } from '../local/azurite.ts';
+import { freePorts } from '../local/ports.ts';
+import { startServiceBus } from '../local/stack.ts';
+
+const [stored = 100_000, due = 10_000] = process.argv.slice(2).map(Number);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const data = await mkdtemp(join(tmpdir(), 'longhaul-bench-'));
+const [blob = 0, queue = 0, table = 0, serviceBus = 0] = await freePorts(4);
+const ports = { blob, queue, table, http: 0, serviceBus };
+const options = { root, data, host: '127.0.0.1', ports };
+const azurite = await startAzurite(options);
+const broker = await startServiceBus(options);
+const connection = azuriteConnectionString(options);
+const bus = new ServiceBusClient(broker.ready.connectionString);
+
+let requests = 0;
+const tableOf = async (name: string) => {
+  const client = TableClient.fromConnectionString(connection, name, {
+    allowInsecureConnection: true,
+  });
+  client.pipeline.addPolicy({
+    name: 'count',
+    sendRequest(request, next) {
+      requests++;
+      return next(request);
+    },
+  });
+  await client.createTable();
+  return client;
+};
+
+const type = defineJob({ type: 'nightly', input: z.object({}), run: async () => ({}) });
+const topology = readTopology(new URL('../../topology.json', import.meta.url));
+const ready = Promise.resolve();
+const jobs = await tableOf('jobs');
+let now = Date.now();
+const app = {
+  types: new JobTypes([type], topology),
+  topology,
+  records: createRecords(jobs, ready),
+  removal: createRemoval(jobs, await tableOf('tombstones'), ready),
+  notes: createNotes(await tableOf('notes'), ready),
+  schedules: createSchedules(await tableOf('schedules'), ready),
+  queue: createQueue(bus),
+  blobs: createBlobs(BlobServiceClient.fromConnectionString(connection), ready),
+  clock: { now: () => new Date(now), after: () => () => undefined },
+  newId: createIdMaker(randomBytes),
+  slots: new Slots(Math.random),
+  notify: () => undefined,
+  log: (_level: string, message: string) => process.stderr.write(`${message}\n`),
+};
+
+const tell = (what: string, figure: string) =>
+  process.stdout.write(`${what.padEnd(58)} ${figure}\n`);
+
+async function timed(act: () => Promise<unknown>): Promise<{ seconds: number; calls: number }> {
+  const before = requests;
+  const began = performance.now();
+  await act();
+  return { seconds: (performance.now() - began) / 1000, calls: requests - before };
+}
+
+const definition = (at: number): ScheduleDefinition => ({
+  type: 'nightly',
+  input: {},
+  cron: `${new Date(at).getUTCMinutes()} ${new Date(at).getUTCHours()} * * *`,
+  // No worker runs here that would tell of an end.
+  overlap: 'allow',
+  misfire: 'once',
+  enabled: true,
+});
+
+const hour = 3_600_000;
+const burst = Math.ceil(now / hour) * hour + 3 * hour;
+// Of the others fifty are due in a minute of their own, the rest in far hours.
+const few = burst + 2 * hour;
+const rest = burst + 8 * hour;
+const timeOf = (n: number) => (n < due ? burst : n < due + 50 ? few : rest + (n % 500) * 60_000);
+
+try {
+  const registered = await timed(() =>
+    putMany(
+      app,
+      Array.from({ length: stored }, (_, n) => () => ({
+        id: `tenant-${n}`,
+        definition: definition(timeOf(n)),
+      })),
+    ),
+  );
+  tell(`${stored} registered`, `${(stored / registered.seconds).toFixed(0)} schedules/s`);
+  const idle = await timed(() => tick(app));
+  tell(
+    `a tick with nothing due, of ${stored}`,
+    `${(idle.seconds * 1000).toFixed(0)} ms, ${idle.calls} storage calls`,
+  );
+  now = burst - 10_000;
+  const all = await timed(() => tick(app));
+  tell(
+    `${due} due at one instant, sent`,
+    `${all.seconds.toFixed(1)} s, ${(due / all.seconds).toFixed(0)} jobs/s, ${all.calls} storage calls`,
+  );
+  now = few - 10_000;
+  const some = await timed(() => tick(app));
+  tell(
+    `50 due, of ${stored}`,
+    `${(some.seconds * 1000).toFixed(0)} ms, ${some.calls} storage calls`,
+  );
+} finally {
+  await bus.close();
+  await broker.stop();
+  await azurite.stop();
+  await rm(data, { recursive: true, force: true });
+}
