@@ -14,16 +14,10 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { beforeRemovingBatch, type Doc, findByKeys, type KeyedCollection } from './loki-keys.ts';
 
-interface Doc {
-  $loki: number;
-}
-
-interface Collection {
+interface Collection extends KeyedCollection {
   name: string;
-  on(event: string, listener: (docs: Doc | Doc[]) => void): void;
-  data: Doc[];
-  removeBatchByPositions(positions: number[]): unknown;
 }
 
 /** The parts of LokiJS used here; the package has no types. */
@@ -73,7 +67,7 @@ export function journaled(Base: LokiClass): LokiClass {
       this.#recording = false;
       super.loadDatabase(options, (error) => {
         this.#recording = this.#file !== undefined;
-        for (const collection of this.collections) this.#record(collection);
+        for (const collection of this.collections) this.#watch(collection);
         done?.(error);
       });
     }
@@ -83,7 +77,7 @@ export function journaled(Base: LokiClass): LokiClass {
       const collection = super.addCollection(name, options);
       if (isNew && this.#recording) {
         this.#append({ add: name, shape: JSON.parse(JSON.stringify(collection)) });
-        this.#record(collection);
+        this.#watch(collection);
       }
       return collection;
     }
@@ -91,6 +85,11 @@ export function journaled(Base: LokiClass): LokiClass {
     override removeCollection(name: string): void {
       super.removeCollection(name);
       if (this.#recording) this.#append({ drop: name });
+    }
+
+    #watch(collection: Collection): void {
+      findByKeys(collection);
+      this.#record(collection);
     }
 
     #record(collection: Collection): void {
@@ -104,12 +103,7 @@ export function journaled(Base: LokiClass): LokiClass {
       collection.on('insert', put);
       collection.on('update', put);
       collection.on('delete', del);
-      // LokiJS tells nobody of a batch of removals.
-      const removeBatch = collection.removeBatchByPositions.bind(collection);
-      collection.removeBatchByPositions = (positions) => {
-        del(positions.flatMap((position) => collection.data[position] ?? []));
-        return removeBatch(positions);
-      };
+      beforeRemovingBatch(collection, del);
     }
 
     #append(change: Change): void {
