@@ -5,7 +5,7 @@ import type { JobRecord } from '../model/job-record.ts';
 import type { RecordFilter, Records } from '../pipeline/ports.ts';
 import { GroupCommit } from './group-commit.ts';
 import { fromEntity, toEntity } from './record-entity.ts';
-import { isMissing } from './tables.ts';
+import { isMissing, pageOf } from './tables.ts';
 
 /** `ready` resolves once the tables are there. */
 export function createRecords(table: TableClient, ready: Promise<void>): Records {
@@ -40,15 +40,8 @@ export function createRecords(table: TableClient, ready: Promise<void>): Records
     },
     async list(filter, limit, cursor) {
       await ready;
-      const listed = table
-        .listEntities({ queryOptions: { filter: toOData(filter) } })
-        .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
-      for await (const page of listed) {
-        // A page may be empty and still not the last: the service scanned its share in vain.
-        if (page.length === 0 && page.continuationToken) continue;
-        return { records: page.map(fromEntity), cursor: page.continuationToken };
-      }
-      return { records: [], cursor: undefined };
+      const page = await pageOf(table, toOData(filter), limit, cursor);
+      return { records: page.entities.map(fromEntity), cursor: page.cursor };
     },
   };
 }

@@ -8,7 +8,7 @@ import { odata, type TableClient, type TransactionAction } from '@azure/data-tab
 import { type Schedule, wakeAt } from '../model/schedule.ts';
 import type { ScheduleFilter, Schedules } from '../pipeline/ports.ts';
 import { GroupCommit } from './group-commit.ts';
-import { isMissing } from './tables.ts';
+import { isMissing, pageOf } from './tables.ts';
 
 // Read one by one at each look; each takes some 2,000 changes a second.
 const shards = Array.from({ length: 16 }, (_, shard) => shard.toString(16));
@@ -77,15 +77,9 @@ export function createSchedules(table: TableClient, ready: Promise<void>): Sched
     },
     async list(filter, limit, cursor) {
       await ready;
-      const listed = table
-        .listEntities({ queryOptions: { filter: toOData(filter) } })
-        .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
-      for await (const page of listed) {
-        if (page.length === 0 && page.continuationToken) continue;
-        const there = page.filter((entity) => !entity['removed']);
-        return { schedules: there.map(fromEntity), cursor: page.continuationToken };
-      }
-      return { schedules: [], cursor: undefined };
+      const page = await pageOf(table, toOData(filter), limit, cursor);
+      const there = page.entities.filter((entity) => !entity['removed']);
+      return { schedules: there.map(fromEntity), cursor: page.cursor };
     },
   };
 }

@@ -4,6 +4,24 @@ import type { TableClient, TransactionAction } from '@azure/data-tables';
 export const isMissing = (error: unknown): boolean =>
   (error as { statusCode?: number }).statusCode === 404;
 
+/** The first page of a list that has anything in it, and where to go on. */
+export async function pageOf(
+  table: TableClient,
+  filter: string,
+  limit: number,
+  cursor: string | undefined,
+): Promise<{ entities: Record<string, unknown>[]; cursor: string | undefined }> {
+  const pages = table
+    .listEntities({ queryOptions: { filter } })
+    .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
+  for await (const page of pages) {
+    // A page may be empty and still not the last: the service scanned its share in vain.
+    if (page.length === 0 && page.continuationToken) continue;
+    return { entities: page, cursor: page.continuationToken };
+  }
+  return { entities: [], cursor: undefined };
+}
+
 // Learn, "Performing entity group transactions".
 const maxEntities = 100;
 

@@ -18,7 +18,7 @@ import { retry } from '../pipeline/retry.ts';
 import { type Submitting, submit } from '../pipeline/submit.ts';
 import { tellEvent } from '../pipeline/tell-event.ts';
 import { toRequest } from './request-body.ts';
-import { json, pageOf, preferredWaitMs, readJson, registerRoute } from './route.ts';
+import { json, pageOf, preferredWaitMs, readJson, routesOf } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
 export interface JobsApi extends Submitting {
@@ -27,12 +27,7 @@ export interface JobsApi extends Submitting {
 }
 
 export function registerJobs(api: JobsApi): void {
-  const on = (
-    name: string,
-    method: 'GET' | 'POST',
-    path: string,
-    act: (api: JobsApi, request: HttpRequest) => Promise<HttpResponseInit>,
-  ) => registerRoute({ name, method, path, handle: (request) => act(api, request) });
+  const on = routesOf(api);
   on('submit-job', 'POST', 'jobs', postJob);
   on('list-jobs', 'GET', 'jobs', listJobs);
   on('get-job', 'GET', 'jobs/{id}', getJob);

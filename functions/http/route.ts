@@ -37,6 +37,17 @@ export function registerRoute({ name, method, path, handle }: Route): void {
   });
 }
 
+/** Registers the routes of one resource, whose handlers share what they work with. */
+export const routesOf =
+  <A>(api: A) =>
+  (
+    name: string,
+    method: HttpMethod,
+    path: string,
+    act: (api: A, request: HttpRequest) => Promise<HttpResponseInit>,
+  ): void =>
+    registerRoute({ name, method, path, handle: (request) => act(api, request) });
+
 const titles: Record<number, string> = {
   400: 'Bad request',
   404: 'Not found',

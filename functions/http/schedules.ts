@@ -12,7 +12,7 @@ import {
   type Scheduling,
 } from '../schedules/change.ts';
 import { nextTimes } from '../schedules/times.ts';
-import { json, pageOf, readItems, readJson, registerRoute } from './route.ts';
+import { json, pageOf, readItems, readJson, routesOf } from './route.ts';
 import { patched, toDefinition, toNamedDefinition } from './schedule-body.ts';
 import { toStatus } from './status.ts';
 
@@ -21,12 +21,7 @@ export interface SchedulesApi extends Scheduling {
 }
 
 export function registerSchedules(api: SchedulesApi): void {
-  const on = (
-    name: string,
-    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
-    path: string,
-    act: (api: SchedulesApi, request: HttpRequest) => Promise<HttpResponseInit>,
-  ) => registerRoute({ name, method, path, handle: (request) => act(api, request) });
+  const on = routesOf(api);
   on('list-schedules', 'GET', 'schedules', list);
   on('put-schedules', 'POST', 'schedules/batch', putBatch);
   on('get-schedule', 'GET', 'schedules/{id}', get);

@@ -32,9 +32,11 @@ export interface ScheduleDefinition {
   key?: string;
 }
 
-/** One due time. */
+/** One due time; or several in a row that were left out, the last of them. */
 export interface ScheduleRun {
   at: string;
+  /** How many, if more than one. */
+  count?: number;
   job?: string;
   /** `skipped` by overlap, `missed` by misfire, `refused` by the type, `lost` without a word. */
   state: 'running' | 'skipped' | 'missed' | 'refused' | 'lost' | EndState;

@@ -62,7 +62,21 @@ function noteMissed(schedule: Schedule, dropped: readonly Date[]): Schedule {
   const last = dropped.at(-1);
   if (!last) return schedule;
   const counts = { ...schedule.counts, missed: schedule.counts.missed + dropped.length };
-  return { ...withRun(schedule, { at: last.toISOString(), state: 'missed' }), counts };
+  return { ...leftOut(schedule, 'missed', last.toISOString(), dropped.length), counts };
+}
+
+/** In one line of the history, so that it does not push the runs out. */
+function leftOut(
+  schedule: Schedule,
+  state: 'missed' | 'skipped',
+  at: string,
+  count: number,
+): Schedule {
+  const last = schedule.history.at(-1);
+  if (last?.state !== state)
+    return withRun(schedule, { at, state, ...(count > 1 ? { count } : {}) });
+  const more = { at, state, count: (last.count ?? 1) + count };
+  return { ...schedule, history: [...schedule.history.slice(0, -1), more] };
 }
 
 /** One due time meets the run before it. */
@@ -73,7 +87,7 @@ function meet(schedule: Schedule, at: Date, now: Date): Plan {
   if (overlap === 'queue' && !pending)
     return { schedule: { ...schedule, pending: text }, send: [] };
   const counts = { ...schedule.counts, skipped: schedule.counts.skipped + 1 };
-  return { schedule: { ...withRun(schedule, { at: text, state: 'skipped' }), counts }, send: [] };
+  return { schedule: { ...leftOut(schedule, 'skipped', text, 1), counts }, send: [] };
 }
 
 function start(schedule: Schedule, at: Date, now: Date): Plan {

@@ -94,6 +94,11 @@ export class World {
     this.#trouble = trouble;
   }
 
+  /** Changes a record behind everybody's back. */
+  change(record: JobRecord): void {
+    this.#records.set(record.id, { record, etag: String(++this.#version) });
+  }
+
   get records(): JobRecord[] {
     return [...this.#records.values()].map(({ record }) => record);
   }
