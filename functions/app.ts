@@ -11,6 +11,7 @@ import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
 import type { Catalogue } from './define-job.ts';
 import { SettingsError } from './errors.ts';
+import { registerEvents } from './http/events.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
 import { registerSchedules } from './http/schedules.ts';
@@ -89,6 +90,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
   registerJobs(api);
   registerSchedules(api);
+  registerEvents(api);
   registerHealth(() => withinTwoSeconds(ready));
   registerQueues(worker, settings.LANES);
   registerTimers(worker, settings.LANES);

@@ -2,7 +2,7 @@
 import { odata, type TableClient } from '@azure/data-tables';
 import { ConflictError } from '../errors.ts';
 import type { Notes } from '../pipeline/ports.ts';
-import { isMissing } from './tables.ts';
+import { isMissing, pageOf } from './tables.ts';
 
 export function createNotes(table: TableClient, ready: Promise<void>): Notes {
   // Names come from outside and keys must not hold / \ # ?
@@ -70,6 +70,15 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
       for await (const { rowKey = '' } of table.listEntities({ queryOptions }))
         names.push(decodeURIComponent(rowKey));
       return names;
+    },
+    async after(kind, name) {
+      await ready;
+      const filter = odata`PartitionKey eq ${key(kind)} and RowKey gt ${key(name)}`;
+      const { entities } = await pageOf(table, filter, 1000, undefined);
+      return entities.map(({ rowKey, value }) => ({
+        name: decodeURIComponent(String(rowKey)),
+        value: String(value),
+      }));
     },
   };
 }

@@ -16,9 +16,11 @@ import { fileBlob } from '../pipeline/job.ts';
 import type { Log, Stored } from '../pipeline/ports.ts';
 import { retry } from '../pipeline/retry.ts';
 import { type Submitting, submit } from '../pipeline/submit.ts';
+import { submitMany } from '../pipeline/submit-many.ts';
 import { tellEvent } from '../pipeline/tell-event.ts';
+import { answerBatch, readBatch } from './batch.ts';
 import { toRequest } from './request-body.ts';
-import { json, pageOf, preferredWaitMs, readJson, routesOf } from './route.ts';
+import { idempotencyKey, json, pageOf, preferredWaitMs, readJson, routesOf } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
 export interface JobsApi extends Submitting {
@@ -29,6 +31,7 @@ export interface JobsApi extends Submitting {
 export function registerJobs(api: JobsApi): void {
   const on = routesOf(api);
   on('submit-job', 'POST', 'jobs', postJob);
+  on('submit-jobs', 'POST', 'jobs/batch', postBatch);
   on('list-jobs', 'GET', 'jobs', listJobs);
   on('get-job', 'GET', 'jobs/{id}', getJob);
   on('get-job-result', 'GET', 'jobs/{id}/result', getResult);
@@ -64,11 +67,16 @@ async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponse
   return json(202, status, { ...headers, 'retry-after': retryAfter });
 }
 
-function idempotencyKey(request: HttpRequest): string | undefined {
-  // The draft makes it a structured-field string, so in quotes; bare ones are common and taken too.
-  const key = request.headers.get('idempotency-key')?.replace(/^"(.*)"$/, '$1');
-  if (key === undefined || (key.length > 0 && key.length <= 255)) return key;
-  throw new BadRequestError('Idempotency-Key has 1 to 255 characters.');
+async function postBatch(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
+  const items = await readBatch(request, api.maxRequestBytes);
+  const all = items.map((item) => () => toRequest(item));
+  const results = await submitMany(api, all, idempotencyKey(request));
+  return answerBatch(results, ({ record: { id }, deduplicated }) => ({
+    status: 202,
+    id,
+    ...(deduplicated ? { deduplicated } : {}),
+    links: { self: `/api/jobs/${id}` },
+  }));
 }
 
 async function getJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {

@@ -162,6 +162,14 @@ async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffe
   return Buffer.concat(chunks);
 }
 
+/** The key of a request that is to be taken once. @throws BadRequestError */
+export function idempotencyKey(request: HttpRequest): string | undefined {
+  // The draft makes it a structured-field string, so in quotes; bare ones are common and taken too.
+  const key = request.headers.get('idempotency-key')?.replace(/^"(.*)"$/, '$1');
+  if (key === undefined || (key.length > 0 && key.length <= 255)) return key;
+  throw new BadRequestError('Idempotency-Key has 1 to 255 characters.');
+}
+
 /** `Prefer: wait=N` (RFC 7240, 4.3) in milliseconds, 60 s at most; undefined when not asked for. */
 export function preferredWaitMs(request: HttpRequest): number | undefined {
   const wait = /(?:^|[,;\s])wait=(\d+)/i.exec(request.headers.get('prefer') ?? '')?.[1];

@@ -12,7 +12,8 @@ import {
   type Scheduling,
 } from '../schedules/change.ts';
 import { nextTimes } from '../schedules/times.ts';
-import { json, pageOf, readItems, readJson, routesOf } from './route.ts';
+import { answerBatch, readBatch } from './batch.ts';
+import { idempotencyKey, json, pageOf, readJson, routesOf } from './route.ts';
 import { patched, toDefinition, toNamedDefinition } from './schedule-body.ts';
 import { toStatus } from './status.ts';
 
@@ -58,33 +59,18 @@ async function remove(api: SchedulesApi, request: HttpRequest): Promise<HttpResp
 }
 
 async function run(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
-  const record = await runNow(api, idOf(request));
+  const record = await runNow(api, idOf(request), idempotencyKey(request));
   const location = `/api/jobs/${record.id}`;
   return json(202, toStatus(record, api.clock.now()), { location, 'retry-after': '1' });
 }
 
-const maxBatch = 10_000;
-
 async function putBatch(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
-  const items = await readItems(request, api.maxRequestBytes);
-  if (items.length > maxBatch)
-    throw new BadRequestError(
-      `A batch has ${maxBatch} schedules at most, and this one ${items.length}.`,
-    );
-  const results = await putMany(
-    api,
-    items.map((item) => () => toNamedDefinition(item)),
-  );
-  const shown = results.map((result) =>
-    'error' in result
-      ? {
-          status: result.error.status,
-          error: { code: result.error.code, detail: result.error.message, ...result.error.details },
-        }
-      : { status: result.created ? 201 : 200, id: result.id },
-  );
-  const refused = shown.filter(({ status }) => status >= 400).length;
-  return json(200, { accepted: shown.length - refused, refused, results: shown });
+  const items = await readBatch(request, api.maxRequestBytes);
+  const all = items.map((item) => () => toNamedDefinition(item));
+  return answerBatch(await putMany(api, all), ({ schedule: { id }, created }) => ({
+    status: created ? 201 : 200,
+    id,
+  }));
 }
 
 async function list(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {

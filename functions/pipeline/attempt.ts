@@ -67,10 +67,9 @@ export async function attempt(
     };
   try {
     // Somebody else's run is on record: take it over before anything else, so that they notice.
-    if (record.state === 'running') await lease.write((r) => ({ ...r, startedAt }));
+    if (record.state === 'running') await lease.note((r) => ({ ...r, startedAt }));
     // Equal jobs are held off only until this one starts: it has to show that it does.
-    else if (known.definition.unique?.until === 'started')
-      await lease.write((r) => ({ ...r, state: 'running', startedAt }));
+    else if (known.definition.unique?.until === 'started') await lease.note((r) => r);
     return await run(worker, lease, message, delivery, known, startedAt);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };
@@ -104,7 +103,7 @@ async function run(
   const running = {
     ...{ app: worker, definition, lease, checkpoint, reporter, signal, suspension, delivery },
   };
-  const stopWatching = watch(worker, lease, abort, startedAt, policy.timeout);
+  const stopWatching = watch(worker, lease, abort, policy.timeout);
   try {
     const work = lease.record.ending ? undoSteps(running, input) : handle(running, input);
     return await raceWithAbort(worker, work, signal);
@@ -175,7 +174,6 @@ function watch(
   worker: Working,
   lease: Lease,
   abort: AbortController,
-  startedAt: string,
   timeout: Duration,
 ): () => void {
   const { clock, stopping } = worker;
@@ -196,7 +194,7 @@ function watch(
       cancelLook = clock.after(lookForCancelEveryMs, () => void look(() => lease.refresh()));
   };
   cancelLook = clock.after(showRunningAfterMs, () => {
-    const show = () => lease.write((record) => ({ ...record, state: 'running', startedAt }));
+    const show = () => lease.note((record) => record);
     void look(show);
   });
   return () => {

@@ -1,12 +1,10 @@
 import { ConflictError, JobEndedError } from '../errors.ts';
-import type { EndedRecord } from '../model/event.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { toNewsMessage } from '../model/news.ts';
-import { tellings } from './consequences.ts';
 import { find } from './find.ts';
 import { askedToCancel } from './hear.ts';
 import type { Log } from './ports.ts';
-import { sendAll } from './settle.ts';
+import { tellEnd } from './settle.ts';
 import type { Submitting } from './submit.ts';
 
 /**
@@ -29,10 +27,7 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
     try {
       const { record: written } = await app.records.write(askedToCancel(record, now), etag);
       // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
-      if (hasEnded(written.state)) {
-        await sendAll(app, tellings(written as EndedRecord, app.topology.completions));
-        app.notify('cancelled', written);
-      }
+      if (hasEnded(written.state)) await tellEnd(app, written);
       return written;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;

@@ -134,7 +134,7 @@ export class Checkpoint {
   async write(change: (record: JobRecord) => JobRecord): Promise<void> {
     const checkpoint = await this.save();
     const before = this.#lease.record.checkpoint;
-    await this.#lease.write((record) => ({ ...change(record), state: 'running', checkpoint }));
+    await this.#lease.note((record) => ({ ...change(record), checkpoint }));
     // Crash here: a blob that nothing points to, until the job's blobs are removed.
     if (before && 'blob' in before) this.#stale.push(before.blob);
     const stale = this.#stale.splice(0);

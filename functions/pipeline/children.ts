@@ -37,9 +37,8 @@ export async function beginGroup(
   if (begun) return begun;
   const at = clock.now().toISOString();
   const group = { of: count, at, ...(settled ? { settled } : {}), ended: '', done: 0, failed: [] };
-  await lease.write((record) => ({
+  await lease.note((record) => ({
     ...record,
-    state: 'running',
     children: { ...record.children, [name]: group },
   }));
   return group;

@@ -110,8 +110,8 @@ async function work(
   delivery: Delivery,
   known: KnownType | undefined,
 ): Promise<JobRecord | undefined> {
-  const lease = new Lease(worker.records, stored, worker.newOwner());
   const startedAt = worker.clock.now().toISOString();
+  const lease = new Lease(worker.records, stored, worker.newOwner(), startedAt);
   const happened = await attempt(worker, lease, message, delivery, known, startedAt);
   tell(worker, lease, happened);
   if (happened.kind === 'stopping' || happened.kind === 'lock-lost') {

@@ -7,6 +7,7 @@
  */
 import { placeOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
+import { withdraw } from './announce.ts';
 import type { Blobs, Clock, Notes, Records, Removal } from './ports.ts';
 
 const kind = 'expiry';
@@ -79,7 +80,9 @@ async function removeOf(app: Expiring, partition: string, now: Date): Promise<nu
 const atOnce = 20;
 
 /** Its blobs, and what it claimed. */
-async function removeTraces({ blobs, notes }: Expiring, { id, claims }: JobRecord): Promise<void> {
+async function removeTraces({ blobs, notes }: Expiring, record: JobRecord): Promise<void> {
+  const { id, claims } = record;
+  await withdraw(notes, record);
   await blobs.removeAll(`jobs/${id}/`);
   for (const claim of claims?.split(' ') ?? []) {
     const [of = '', name = ''] = claim.split('/');

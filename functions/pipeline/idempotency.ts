@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
-import { accept, check, newIdFor, type Submitted, type Submitting } from './submit.ts';
+import { accept, check, newIdFor, type Origin, type Submitted, type Submitting } from './submit.ts';
 
 const kind = 'idempotency-key';
 
@@ -17,11 +17,13 @@ export async function submitOnce(
   app: Submitting,
   request: JobRequest,
   key: string,
+  origin: Origin = {},
 ): Promise<Submitted & { replayed: boolean }> {
   // A request that is refused must not use up its key.
-  const checked = await check(app, request);
+  const checked = await check(app, request, origin);
   const id = newIdFor(app, checked);
-  const fingerprint = hash(JSON.stringify(request));
+  const { schedule } = origin;
+  const fingerprint = hash(JSON.stringify(schedule ? { ...request, schedule } : request));
   const claim = JSON.stringify({ id, request: fingerprint });
   const standing = await app.notes.claim(kind, hash(key), claim);
   const claimed = JSON.parse(standing) as { id: string; request: string };
@@ -29,6 +31,7 @@ export async function submitOnce(
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, deduplicated: false, replayed: true };
   const submitted = await accept(app, request, checked, {
+    ...origin,
     id: claimed.id,
     claim: `${kind}/${hash(key)}`,
   });

@@ -6,6 +6,7 @@ import type { Records, Stored } from './ports.ts';
 export class Lease {
   readonly owner: string;
   readonly #records: Records;
+  readonly #startedAt: string | undefined;
   #stored: Stored;
   /** Whose writes were seen when this claim began; anybody else's mean that it is lost. */
   readonly #before: { owner: string | undefined; turn: number };
@@ -14,8 +15,10 @@ export class Lease {
   #lost = false;
   #closed = false;
 
-  constructor(records: Records, stored: Stored, owner: string) {
+  /** `startedAt`: when this run began, for a record that does not say so yet. */
+  constructor(records: Records, stored: Stored, owner: string, startedAt?: string) {
     this.owner = owner;
+    this.#startedAt = startedAt;
     this.#records = records;
     this.#stored = stored;
     this.#before = { owner: stored.record.owner, turn: stored.record.turn };
@@ -30,6 +33,12 @@ export class Lease {
     const written = this.write(change);
     this.#closed = true;
     return written;
+  }
+
+  /** Writes something of a run that is under way. @throws LockLostError */
+  note(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
+    const began = this.#startedAt ? { startedAt: this.#startedAt } : {};
+    return this.write((record) => ({ ...began, ...change(record), state: 'running' }));
   }
 
   /** Applies `change` to the newest record and writes it. @throws LockLostError */

@@ -5,16 +5,14 @@
  * are answered last, so that a crash between any two lines brings them back.
  */
 import { ConflictError } from '../errors.ts';
-import type { EndedRecord } from '../model/event.ts';
 import { type EndState, hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromRecord, type IncomingMessage, toMessage } from '../model/message.ts';
 import { fromCompletions, type News } from '../model/news.ts';
 import { runEnded } from '../schedules/tick.ts';
 import type { Working } from './attempt.ts';
 import { bodyOf } from './claim-check.ts';
-import { tellings } from './consequences.ts';
 import { hear } from './hear.ts';
-import { sendAll } from './settle.ts';
+import { tellEnd } from './settle.ts';
 
 /** What one delivery brought, all of one session. @throws when storage or the bus is out of reach */
 export async function takeCompletions(
@@ -50,10 +48,8 @@ export async function takeNews(app: Working, id: string, news: readonly News[]):
   if (state === 'queued' && woken === turn && input)
     await app.queue.send(toMessage(fromRecord(record, bodyOf(input)), dueAt(record)));
   // Whoever cancelled it may have died before it told so.
-  if (state === 'cancelled' && news.some(({ kind }) => kind === 'cancel')) {
-    await sendAll(app, tellings(record as EndedRecord, app.topology.completions));
-    app.notify('cancelled', record);
-  }
+  if (state === 'cancelled' && news.some(({ kind }) => kind === 'cancel'))
+    await tellEnd(app, record);
 }
 
 const dueAt = ({ runAt }: JobRecord) => (runAt ? new Date(runAt) : undefined);

@@ -94,6 +94,8 @@ export interface Notes {
   remove(kind: string, name: string, value?: string): Promise<void>;
   /** Names that sort before this one. */
   list(kind: string, before: string): Promise<string[]>;
+  /** Notes whose names sort after this one, in order; a thousand at most. */
+  after(kind: string, name: string): Promise<{ name: string; value: string }[]>;
 }
 
 export interface Queue {

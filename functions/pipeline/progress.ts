@@ -45,6 +45,6 @@ export class Reporter {
   async flush(): Promise<void> {
     if (!this.#latest) return;
     const also = this.take();
-    await this.#lease.write((record) => ({ ...record, ...also, state: 'running' }));
+    await this.#lease.note((record) => ({ ...record, ...also }));
   }
 }

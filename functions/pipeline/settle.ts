@@ -6,19 +6,22 @@
  * recognises. The delivery is answered last: until then it comes back to whoever takes it next.
  */
 import { QueueNotFoundError } from '../errors.ts';
+import type { EndedRecord } from '../model/event.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
+import { announce } from './announce.ts';
 import { keepBody } from './claim-check.ts';
-import { consequences, type Settlement } from './consequences.ts';
+import { consequences, type Settlement, tellings } from './consequences.ts';
 import type { Lease } from './lease.ts';
 import type { Notify } from './listeners.ts';
-import type { Blobs, Delivery, Log, Queue } from './ports.ts';
+import type { Blobs, Delivery, Log, Notes, Queue } from './ports.ts';
 
 export interface Settling {
   queue: Queue;
   blobs: Blobs;
   log: Log;
   topology: { completions: string };
+  notes: Notes;
   notify: Notify;
 }
 
@@ -61,13 +64,21 @@ export async function settle(
   const follows = consequences(decided, message, app.topology.completions);
   // Crash here: the next delivery finds the record decided and does the rest.
   await sendAll(app, follows.sends);
+  if (hasEnded(decided.state)) await announce(app.notes, decided);
   // Crash here: the same, and the broker drops the second copy of each send.
   await answer(delivery, follows.message);
   if (follows.message.kind === 'dead-letter') app.notify('dead-lettered', decided);
   return follows.message;
 }
 
-export async function sendAll(
+/** For a job that ended without a worker. */
+export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
+  await sendAll(app, tellings(ended as EndedRecord, app.topology.completions));
+  await announce(app.notes, ended);
+  app.notify(ended.state as EndedRecord['state'], ended);
+}
+
+async function sendAll(
   { queue, log }: Pick<Settling, 'queue' | 'log'>,
   sends: readonly OutgoingMessage[],
 ): Promise<void> {

@@ -57,7 +57,7 @@ export function createSteps(run: Run): Pick<Job, 'step' | 'checkpoint'> {
 
 async function showRunning({ lease }: Run): Promise<void> {
   if (lease.record.state === 'running') return;
-  await lease.write((record) => ({ ...record, state: 'running' }));
+  await lease.note((record) => record);
 }
 
 async function keptValue(

@@ -1,19 +1,22 @@
 /** Schedules are made, changed, paused and removed; each change is checked as a whole first. */
 import { Cron } from 'croner';
 import { stringify } from 'safe-stable-stringify';
+import type { JobRequest } from '../define-job.ts';
 import {
   BadRequestError,
   ConflictError,
   DeclaredScheduleError,
   type Issue,
-  LonghaulError,
+  type LonghaulError,
   ScheduleNotFoundError,
 } from '../errors.ts';
 import { durationPattern, toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Schedule, ScheduleDefinition } from '../model/schedule.ts';
+import { submitOnce } from '../pipeline/idempotency.ts';
 import type { Schedules, StoredSchedule } from '../pipeline/ports.ts';
-import { check, newIdFor, type Submitting, submit } from '../pipeline/submit.ts';
+import { check, newIdFor, type Origin, type Submitting, submit } from '../pipeline/submit.ts';
+import { orRefused } from '../pipeline/submit-many.ts';
 import { ranBeside } from './plan.ts';
 import { firstTime } from './times.ts';
 
@@ -87,7 +90,7 @@ function isZone(name: string): boolean {
 export const requestOf = (
   { type, input, tenant, lane }: ScheduleDefinition,
   runAt?: Date,
-): Parameters<typeof submit>[1] => ({
+): JobRequest => ({
   type,
   input,
   options: {
@@ -218,13 +221,12 @@ export async function removeSchedule(app: Scheduling, id: string): Promise<void>
 }
 
 /** Runs it now, beside its due times and whatever the overlap says. */
-export async function runNow(app: Scheduling, id: string): Promise<JobRecord> {
+export async function runNow(app: Scheduling, id: string, key?: string): Promise<JobRecord> {
   const { schedule } = await findSchedule(app, id);
   const now = app.clock.now();
   const request = requestOf(schedule);
   const origin = originOf(id, schedule);
-  const job = newIdFor(app, await check(app, request, origin));
-  const { record } = await submit(app, request, { ...origin, id: job, scheduledFor: now });
+  const record = await send(app, request, { ...origin, scheduledFor: now }, key);
   for (;;) {
     const stored = await app.schedules.read(id);
     if (!stored) return record;
@@ -236,6 +238,17 @@ export async function runNow(app: Scheduling, id: string): Promise<JobRecord> {
       if (!(error instanceof ConflictError)) throw error;
     }
   }
+}
+
+async function send(
+  app: Scheduling,
+  request: JobRequest,
+  origin: Origin,
+  key: string | undefined,
+): Promise<JobRecord> {
+  if (key !== undefined) return (await submitOnce(app, request, key, origin)).record;
+  const id = newIdFor(app, await check(app, request, origin));
+  return (await submit(app, request, { ...origin, id })).record;
 }
 
 /** @throws ScheduleNotFoundError */
@@ -252,19 +265,15 @@ const atOnce = 400;
 export async function putMany(
   app: Scheduling,
   all: readonly (() => { id: string; definition: ScheduleDefinition })[],
-): Promise<({ id: string; created: boolean } | { error: LonghaulError })[]> {
-  const results: ({ id: string; created: boolean } | { error: LonghaulError })[] = [];
+): Promise<(Put | { refused: LonghaulError })[]> {
+  const results: (Put | { refused: LonghaulError })[] = [];
   for (let from = 0; from < all.length; from += atOnce) {
-    const some = all.slice(from, from + atOnce).map(async (read) => {
-      try {
+    const some = all.slice(from, from + atOnce).map((read) =>
+      orRefused(async () => {
         const { id, definition } = read();
-        const { created } = await putSchedule(app, id, definition);
-        return { id, created };
-      } catch (error) {
-        if (error instanceof LonghaulError && error.status < 500) return { error };
-        throw error;
-      }
-    });
+        return putSchedule(app, id, definition);
+      }),
+    );
     results.push(...(await Promise.all(some)));
   }
   return results;

@@ -66,7 +66,8 @@ export async function listenHttp(
 ): Promise<Listener & HttpAddress> {
   const streams = await startStreamServer(model);
   const endpoints = endpointsOf(functions, context.hostJson.extensions.http.routePrefix);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1024 });
+  // Thousands may watch their jobs at once.
+  const agent = new Agent({ keepAlive: true });
   const running = new Set<Promise<unknown>>();
   const server = createServer((request, response) => {
     const found = find(endpoints, request);

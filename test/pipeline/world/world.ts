@@ -333,6 +333,7 @@ export class World {
         }),
       remove: (kind, name) => call(() => void this.#notes.delete(key(kind, name))),
       list: async () => [],
+      after: async () => [],
     };
   }
 

@@ -1,0 +1,61 @@
+/** Server-sent events (HTML standard, 9.2) as a response body. */
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
+import type { Clock } from '../pipeline/ports.ts';
+
+export interface StreamEvent {
+  id: string;
+  event: string;
+  data: unknown;
+}
+
+// Proxies drop a connection on which nothing is said; Azure's does after four minutes.
+const heartbeatMs = 15_000;
+const reconnectMs = 1_000;
+
+/** `start` gets what sends and what ends the stream, and answers what to do when nobody listens. */
+export function eventStream(
+  clock: Clock,
+  start: (send: (event: StreamEvent) => void, end: () => void) => () => void,
+): HttpResponseInit {
+  const encoder = new TextEncoder();
+  let stop: () => void = () => undefined;
+  let unwatch: () => void = () => undefined;
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      let open = true;
+      const write = (text: string) => {
+        if (open) controller.enqueue(encoder.encode(text));
+      };
+      let cancelBeat: () => void = () => undefined;
+      const beat = () => {
+        cancelBeat = clock.after(heartbeatMs, beat);
+        write(':\n\n');
+      };
+      stop = () => {
+        open = false;
+        cancelBeat();
+        unwatch();
+      };
+      write(`retry: ${reconnectMs}\n\n`);
+      cancelBeat = clock.after(heartbeatMs, beat);
+      const send = ({ id, event, data }: StreamEvent) =>
+        write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      unwatch = start(send, () => {
+        if (!open) return;
+        stop();
+        controller.close();
+      });
+    },
+    cancel: () => stop(),
+  });
+  const headers = {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    // Says to nginx and its like that this is not to be held back.
+    'x-accel-buffering': 'no',
+  };
+  return { status: 200, headers, body: body as unknown as NonNullable<HttpResponseInit['body']> };
+}
+
+export const lastEventId = (request: HttpRequest): string | undefined =>
+  request.headers.get('last-event-id') ?? request.query.get('lastEventId') ?? undefined;

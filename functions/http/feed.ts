@@ -1,0 +1,42 @@
+/** One look at the store feeds all who watch: its cost follows what is watched, not by how many. */
+import type { Clock } from '../pipeline/ports.ts';
+
+export class Feed<T> {
+  readonly #watched = new Map<string, Set<(news: T) => void>>();
+  readonly #read: (names: string[]) => Promise<Map<string, T>>;
+  readonly #clock: Clock;
+  readonly #everyMs: number;
+  #looking = false;
+
+  /** `read` answers what there is of these names; it is called while somebody watches. */
+  constructor(read: (names: string[]) => Promise<Map<string, T>>, clock: Clock, everyMs: number) {
+    this.#read = read;
+    this.#clock = clock;
+    this.#everyMs = everyMs;
+  }
+
+  /** Calls `tell` with each look at what `name` stands for; answers what ends it. */
+  watch(name: string, tell: (news: T) => void): () => void {
+    const watchers = this.#watched.get(name) ?? new Set();
+    this.#watched.set(name, watchers.add(tell));
+    if (!this.#looking) void this.#look();
+    return () => {
+      watchers.delete(tell);
+      if (watchers.size === 0) this.#watched.delete(name);
+    };
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    while (this.#watched.size > 0) {
+      // Storage may be out of reach for a while: who watches waits.
+      const found = await this.#read([...this.#watched.keys()]).catch(() => new Map<string, T>());
+      for (const [name, news] of found)
+        for (const tell of [...(this.#watched.get(name) ?? [])]) tell(news);
+      await new Promise<void>((resolve) => {
+        this.#clock.after(this.#everyMs, resolve);
+      });
+    }
+    this.#looking = false;
+  }
+}

@@ -1,0 +1,37 @@
+/** The ends of jobs by who asked for them, so that a page can say "your report is ready". */
+import type { JobRecord } from '../model/job-record.ts';
+import type { Notes } from './ports.ts';
+
+export interface Announcement {
+  /** Sorts by the time of the end. */
+  id: string;
+  job: string;
+  type: string;
+  state: string;
+  finishedAt: string;
+}
+
+const kindOf = (requestedBy: string) => `ended ${requestedBy}`;
+const nameOf = ({ id, finishedAt }: JobRecord) => `${finishedAt}_${id}`;
+
+/** Nothing for a job of which nobody says who asked for it. Done twice it is done once. */
+export async function announce(notes: Notes, record: JobRecord): Promise<void> {
+  const { id, type, state, requestedBy, finishedAt } = record;
+  if (!requestedBy || !finishedAt) return;
+  const value = JSON.stringify({ job: id, type, state, finishedAt });
+  await notes.write(kindOf(requestedBy), nameOf(record), value);
+}
+
+/** Oldest first. */
+export async function announcedAfter(
+  notes: Notes,
+  requestedBy: string,
+  from: Date,
+): Promise<Announcement[]> {
+  const found = await notes.after(kindOf(requestedBy), from.toISOString());
+  return found.map(({ name, value }) => ({ id: name, ...JSON.parse(value) }) as Announcement);
+}
+
+export async function withdraw(notes: Notes, record: JobRecord): Promise<void> {
+  if (record.requestedBy) await notes.remove(kindOf(record.requestedBy), nameOf(record));
+}
