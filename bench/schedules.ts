@@ -71,6 +71,7 @@ const app = {
   newId: createIdMaker(randomBytes),
   slots: new Slots(Math.random),
   notify: () => undefined,
+  checkCallback: () => undefined,
   log: (_level: string, message: string) => process.stderr.write(`${message}\n`),
 };
 

@@ -10,13 +10,15 @@ import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
 import type { Catalogue } from './define-job.ts';
-import { SettingsError } from './errors.ts';
+import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
 import { registerSchedules } from './http/schedules.ts';
+import { callback, type Outbound, webCall } from './jobs/built-in.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
+import { checkUrl } from './outbound/address.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
 import { withExpiry } from './pipeline/expiry.ts';
 import { Gate } from './pipeline/gate.ts';
@@ -51,7 +53,8 @@ export interface AppOptions {
 export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}): void {
   const settings = readSettings();
   const topology = readTopology(new URL('../../topology.json', import.meta.url));
-  const types = new JobTypes(catalogue, topology);
+  const outbound = { allowed: settings.OUTBOUND_ALLOW, secret: settings.CALLBACK_SECRET };
+  const types = new JobTypes([...catalogue, callback(outbound), webCall(outbound)], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
   const jobsTable = clients.table('longhauljobs');
@@ -78,6 +81,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     newId: createIdMaker(randomBytes),
     slots: new Slots(Math.random),
     notify: createNotify(on, log),
+    checkCallback: (url: string) => checkCallback(url, outbound),
     gate: new Gate(settings.JOBS_AT_ONCE, topology.lanes),
     turns: new SessionTurns(clock),
     newOwner: () => randomUUID(),
@@ -94,6 +98,18 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerHealth(() => withinTwoSeconds(ready));
   registerQueues(worker, settings.LANES);
   registerTimers(worker, settings.LANES);
+}
+
+/** Told at submit, where somebody reads it. @throws BadRequestError */
+function checkCallback(url: string, { allowed, secret }: Outbound): void {
+  const wrong = (message: string, cause?: unknown) =>
+    new BadRequestError(message, [{ pointer: '/callback/url', message }], { cause });
+  if (!secret) throw wrong('No callbacks are sent here: set CALLBACK_SECRET, which signs them.');
+  try {
+    checkUrl(url, allowed);
+  } catch (error) {
+    throw wrong((error as Error).message, error);
+  }
 }
 
 function checkLanes({ LANES }: Settings, { lanes }: Topology): void {

@@ -119,6 +119,8 @@ export interface RequestOptions {
   replyTo?: string;
   replyToSessionId?: string;
   correlationId?: string;
+  /** Its end is told there by POST, signed by the Standard Webhooks scheme. */
+  callback?: { url: string };
   requestedBy?: string;
 }
 

@@ -279,6 +279,12 @@ export class ChildFailedError extends NonRetryableError {
   }
 }
 
+export class AddressRefusedError extends NonRetryableError {
+  constructor(address: string, why: string) {
+    super(`'${address}' is not called: ${why}.`, { code: 'address_refused' });
+  }
+}
+
 export class NoSessionError extends NonRetryableError {
   constructor(type: string) {
     super(

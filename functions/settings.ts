@@ -23,6 +23,16 @@ const schema = z
     LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
     /** How many jobs run at once in one process of this app, urgent lanes first. */
     JOBS_AT_ONCE: wholeNumber(64),
+    /** Signs callbacks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. */
+    CALLBACK_SECRET: z
+      .string()
+      .regex(
+        /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/,
+        'is no secret: write whsec_ and 24 to 64 bytes in base64',
+      )
+      .optional(),
+    /** Names and networks that callbacks and web calls may reach though they are not public. */
+    OUTBOUND_ALLOW: list.default([]),
     /** The largest request body, in bytes. */
     MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
     /** How long a running handler has at shutdown before its job is handed back, in milliseconds. */

@@ -103,6 +103,12 @@ export function startServiceBus({ root, data, host, ports }: StackOptions) {
   );
 }
 
+// Who is called back in development lives on this machine, and no secret is one there.
+const onOneMachine = {
+  CALLBACK_SECRET: `whsec_${Buffer.from('longhaul, for development only!!').toString('base64')}`,
+  OUTBOUND_ALLOW: 'localhost,127.0.0.0/8,::1/128',
+};
+
 export function startFunctions(
   { root, host, ports, settings, main }: StackOptions,
   serviceBus: string,
@@ -120,7 +126,15 @@ export function startFunctions(
       String(ports.http),
       ...(main ? ['--main', main] : []),
     ],
-    { env: { ...process.env, ServiceBus: serviceBus, AzureWebJobsStorage: storage, ...settings } },
+    {
+      env: {
+        ...onOneMachine,
+        ...process.env,
+        ServiceBus: serviceBus,
+        AzureWebJobsStorage: storage,
+        ...settings,
+      },
+    },
   );
 }
 

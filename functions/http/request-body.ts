@@ -23,6 +23,7 @@ const schema = z.strictObject({
   replyTo: text.optional(),
   replyToSessionId: text.max(128).optional(),
   correlationId: text.optional(),
+  callback: z.strictObject({ url: z.string().max(2048) }).optional(),
   requestedBy: text.optional(),
 });
 

@@ -5,6 +5,9 @@ import type { OutgoingMessage } from './message.ts';
 
 export const eventContentType = 'application/cloudevents+json';
 
+/** The job type that tells an end to an HTTP address. */
+export const callbackType = 'longhaul.callback';
+
 export type EndedRecord = JobRecord & { state: EndState };
 
 // A job that was started again ends again: another event.
@@ -41,6 +44,23 @@ function outcomeOf({ id, state, result, error }: JobRecord) {
   return result && 'json' in result
     ? { result: JSON.parse(result.json) as unknown }
     : { resultUrl: `/api/jobs/${id}/result` };
+}
+
+/** The message of the job that calls back; its id makes it one, however often it is sent. */
+export function toCallbackMessage(
+  record: EndedRecord,
+  queue: string,
+  url: string,
+): OutgoingMessage {
+  const id = `${record.id}:callback${again(record)}`;
+  const event = toEvent(record);
+  return {
+    queue,
+    messageId: id,
+    contentType: 'application/json',
+    body: Buffer.from(JSON.stringify({ url, id: event.id, event })),
+    properties: { type: callbackType },
+  };
 }
 
 /** The event as a message; `purpose` makes its id differ from the job's other messages. */

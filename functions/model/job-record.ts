@@ -38,6 +38,8 @@ export interface Provenance {
   replyTo?: string;
   replyToSessionId?: string;
   correlationId?: string;
+  /** An address that its end is told to. */
+  callback?: string;
   /** Notes that are to go with the job: `kind/name`, with spaces between. */
   claims?: string;
 }

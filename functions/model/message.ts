@@ -52,6 +52,7 @@ const properties = [
   'schedule',
   'scheduledFor',
   'startBefore',
+  'callback',
   'claims',
   'createdAt',
   'traceparent',
@@ -86,9 +87,16 @@ export function fromRecord(
 ): JobMessage {
   const { id, type, attempt, turn, queue, createdAt, key, session, startBefore } = record;
   const { requestedBy, parent, place, schedule, scheduledFor } = record;
-  const { replyTo, replyToSessionId, correlationId, claims } = record;
+  const { replyTo, replyToSessionId, correlationId, callback, claims } = record;
   const told = { key, session, startBefore, requestedBy, parent, place, schedule, scheduledFor };
-  const given = Object.entries({ ...told, replyTo, replyToSessionId, correlationId, claims });
+  const given = Object.entries({
+    ...told,
+    replyTo,
+    replyToSessionId,
+    correlationId,
+    callback,
+    claims,
+  });
   const known = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   return { id, type, attempt, turn, queue, createdAt, ...known, ...content };
 }

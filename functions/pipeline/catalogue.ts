@@ -60,7 +60,8 @@ export class JobTypes {
 
 // Five attempts over about a minute: long enough for a restart elsewhere, short enough to be seen.
 export const defaultKeep = '7d';
-const defaults = { lane: 'standard', timeout: '5m', attempts: 5 } as const;
+export const defaultLane = 'standard';
+const defaults = { lane: defaultLane, timeout: '5m', attempts: 5 } as const;
 const defaultBackoff = { initial: '5s', factor: 2, max: '10m', jitter: true } as const;
 
 function check(

@@ -2,11 +2,13 @@
  * The sends and the settlement that follow from a record alone. Because nothing else goes in, a worker
  * that finds a record already decided can do again what the one before it may not have done.
  */
-import { type EndedRecord, toEventMessage } from '../model/event.ts';
+import { type EndedRecord, toCallbackMessage, toEventMessage } from '../model/event.ts';
 import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
 import { newsSession, toNewsMessage } from '../model/news.ts';
+import type { Topology } from '../model/topology.ts';
+import { defaultLane } from './catalogue.ts';
 import { hasEndedChild } from './wait.ts';
 
 export type Settlement =
@@ -18,12 +20,15 @@ export type Settlement =
   /** The message is no longer this worker's. */
   | { kind: 'leave' };
 
+/** Where what follows is sent. */
+export type Queues = Pick<Topology, 'completions' | 'lanes'>;
+
 const complete = { kind: 'complete' } as const;
 
 export function consequences(
   record: JobRecord,
   message: JobMessage,
-  completions: string,
+  topology: Queues,
 ): { sends: OutgoingMessage[]; message: Settlement } {
   const { turn, attempt, runAt, waits, id } = record;
   if (turn > message.turn) {
@@ -37,7 +42,7 @@ export function consequences(
     const timer = waits?.until
       ? [
           toNewsMessage(
-            completions,
+            topology.completions,
             id,
             { kind: 'wake', turn },
             `wake:${turn}`,
@@ -49,12 +54,13 @@ export function consequences(
   }
   if (!hasEnded(record.state)) return { sends: [], message: { kind: 'again' } };
   const ended = record as EndedRecord;
-  return { sends: tellings(ended, completions), message: settlementOf(ended) };
+  return { sends: tellings(ended, topology), message: settlementOf(ended) };
 }
 
 /** The reply to who asked, and the completion to who waits. */
-export function tellings(record: EndedRecord, completions: string): OutgoingMessage[] {
-  const { replyTo, replyToSessionId, correlationId, parent, schedule } = record;
+export function tellings(record: EndedRecord, { completions, lanes }: Queues): OutgoingMessage[] {
+  const { replyTo, replyToSessionId, correlationId, parent, schedule, callback } = record;
+  const lane = lanes.find(({ name }) => name === defaultLane) ?? lanes[0];
   const waiter = parent ? newsSession(parent) : schedule ? `schedule:${schedule}` : undefined;
   return [
     ...(replyTo
@@ -76,6 +82,7 @@ export function tellings(record: EndedRecord, completions: string): OutgoingMess
           }),
         ]
       : []),
+    ...(callback && lane ? [toCallbackMessage(record, lane.plain, callback)] : []),
     ...cancelsOfChildren(record, completions),
   ];
 }

@@ -11,7 +11,7 @@ import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
 import { announce } from './announce.ts';
 import { keepBody } from './claim-check.ts';
-import { consequences, type Settlement, tellings } from './consequences.ts';
+import { consequences, type Queues, type Settlement, tellings } from './consequences.ts';
 import type { Lease } from './lease.ts';
 import type { Notify } from './listeners.ts';
 import type { Blobs, Delivery, Log, Notes, Queue } from './ports.ts';
@@ -20,7 +20,7 @@ export interface Settling {
   queue: Queue;
   blobs: Blobs;
   log: Log;
-  topology: { completions: string };
+  topology: Queues;
   notes: Notes;
   notify: Notify;
 }
@@ -61,7 +61,7 @@ export async function settle(
   message: JobMessage,
   delivery: Delivery,
 ): Promise<Settlement> {
-  const follows = consequences(decided, message, app.topology.completions);
+  const follows = consequences(decided, message, app.topology);
   // Crash here: the next delivery finds the record decided and does the rest.
   await sendAll(app, follows.sends);
   if (hasEnded(decided.state)) await announce(app.notes, decided);
@@ -73,7 +73,7 @@ export async function settle(
 
 /** For a job that ended without a worker. */
 export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
-  await sendAll(app, tellings(ended as EndedRecord, app.topology.completions));
+  await sendAll(app, tellings(ended as EndedRecord, app.topology));
   await announce(app.notes, ended);
   app.notify(ended.state as EndedRecord['state'], ended);
 }

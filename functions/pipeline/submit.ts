@@ -31,6 +31,8 @@ export interface Submitting {
   newId(at: Date): string;
   slots: Slots;
   notify: Notify;
+  /** @throws BadRequestError for an address that is not called */
+  checkCallback(url: string): void;
 }
 
 /** What only the system says of a request: an occurrence's id, who stands behind it. */
@@ -55,6 +57,7 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   const { options = {} } = request;
   const now = app.clock.now();
   checkReplyTo(app.topology, options);
+  if (options.callback) app.checkCallback(options.callback.url);
   const asker = { ...options, ...origin };
   const key = keyOf(known, input, asker, origin.key);
   if (key !== undefined && origin.line)
@@ -226,10 +229,11 @@ function claimsOf(...claims: (string | undefined)[]) {
   return made.length > 0 ? { claims: made.join(' ') } : {};
 }
 
-const replying = ({ replyTo, replyToSessionId, correlationId }: RequestOptions) => ({
+const replying = ({ replyTo, replyToSessionId, correlationId, callback }: RequestOptions) => ({
   ...(replyTo ? { replyTo } : {}),
   ...(replyToSessionId ? { replyToSessionId } : {}),
   ...(correlationId ? { correlationId } : {}),
+  ...(callback ? { callback: callback.url } : {}),
 });
 
 const asking = ({ requestedBy, parent, schedule }: Asker) => ({

@@ -48,9 +48,10 @@ const policy = {
 } as const;
 function happens(happened: Decisive, job = record) {
   const decided = decide(happened, job, policy, now, 0.5);
-  return { record: decided, ...consequences(decided, message, 'completions') };
+  return { record: decided, ...consequences(decided, message, queues) };
 }
 
+const queues = { completions: 'completions', lanes: [] };
 const replyAndCompletion = ['replies-keyed', 'completions'];
 const failure = new Error('boom', { cause: new TypeError('deep') });
 
@@ -255,7 +256,7 @@ describe('decide', () => {
       0,
     );
     assert.deepEqual([decided.attempt, decided.turn], [3, 2]);
-    const follows = consequences(decided, message, 'completions');
+    const follows = consequences(decided, message, queues);
     assert.deepEqual(follows, { sends: [], message: { kind: 'again' } });
   });
 
@@ -295,7 +296,7 @@ describe('consequences', () => {
   for (const { what, happened, job } of table)
     test(`what follows from "${what}" follows again from its record alone`, () => {
       const decided = happens(happened, { ...record, ...job });
-      const again = consequences(decided.record, message, 'completions');
+      const again = consequences(decided.record, message, queues);
       const ids = (sends: readonly { messageId: string }[]) =>
         sends.map(({ messageId }) => messageId);
       assert.deepEqual(ids(again.sends), ids(decided.sends));

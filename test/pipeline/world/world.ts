@@ -130,6 +130,7 @@ export class World {
       newId: (at) => idOfOccurrence(`job ${++this.#made}`, at),
       slots: new Slots(() => 0.5),
       notify: () => undefined,
+      checkCallback: () => undefined,
       gate: new Gate(1000, topology.lanes),
       turns: new SessionTurns({ now: () => new Date(this.now), after: () => () => undefined }),
       newOwner: () => `owner ${++this.#made}`,

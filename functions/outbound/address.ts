@@ -1,0 +1,54 @@
+/**
+ * Which addresses we call on somebody's behalf: public ones, and those that a setting allows. A name
+ * is looked up once, and the address that was looked at is the one that is connected to.
+ */
+import { lookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { AddressRefusedError } from '../errors.ts';
+
+/** Names and networks that are allowed though they are not public: `jobs.internal`, `10.1.0.0/16`. */
+export type Allowed = readonly string[];
+
+function isAllowed(address: string, allowed: Allowed): boolean {
+  // An IPv4 address in IPv6 clothes is what it is inside.
+  const read = ipaddr.process(address);
+  if (read.range() === 'unicast') return true;
+  return allowed.some((network) => {
+    if (!ipaddr.isValidCIDR(network)) return ipaddr.isValid(network) && network === address;
+    const [base, bits] = ipaddr.parseCIDR(network);
+    return base.kind() === read.kind() && read.match([base, bits] as never);
+  });
+}
+
+/** @throws AddressRefusedError for what cannot be called, as far as the text says */
+export function checkUrl(text: string, allowed: Allowed): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !['http:', 'https:'].includes(url.protocol))
+    throw new AddressRefusedError(text, 'it is no http or https address');
+  if (url.username || url.password)
+    throw new AddressRefusedError(url.host, 'it has a user name: put credentials in a header');
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) && !isAllowed(host, allowed)) throw notPublic(host);
+  return url;
+}
+
+const notPublic = (host: string) =>
+  new AddressRefusedError(host, 'it is not public: OUTBOUND_ALLOW may allow it');
+
+/** Looks a name up as `dns.lookup` does, and refuses it if one of its addresses is not allowed. */
+export const lookupAllowed =
+  (allowed: Allowed): LookupFunction =>
+  (hostname, options, done) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return done(error, '', 0);
+      const named = allowed.includes(hostname);
+      const refused = named
+        ? undefined
+        : addresses.find(({ address }) => !isAllowed(address, allowed));
+      if (refused) return done(notPublic(`${hostname} (${refused.address})`), '', 0);
+      if (options.all) return done(null, addresses as never);
+      const [first] = addresses;
+      done(null, first?.address ?? '', first?.family);
+    });
+  };
