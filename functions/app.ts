@@ -27,6 +27,7 @@ import { createNotify, type Listeners } from './pipeline/listeners.ts';
 import type { Clock, Log } from './pipeline/ports.ts';
 import { SessionTurns } from './pipeline/session-turns.ts';
 import { readSettings, type Settings } from './settings.ts';
+import { registerBlobs } from './triggers/blobs.ts';
 import { registerQueues } from './triggers/queues.ts';
 import { registerTimers } from './triggers/timers.ts';
 
@@ -96,6 +97,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerSchedules(api);
   registerEvents(api);
   registerHealth(() => withinTwoSeconds(ready));
+  registerBlobs(worker);
   registerQueues(worker, settings.LANES);
   registerTimers(worker, settings.LANES);
 }

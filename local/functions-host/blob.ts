@@ -118,9 +118,12 @@ class BlobPoller implements Listener {
       };
       await this.#context.invoke(this.#target, {
         inputData: [{ name: this.#binding, data: { bytes: content } }],
-        triggerMetadata: Object.fromEntries(
-          Object.entries(metadata).map(([name, value]) => [name, { string: value }]),
-        ),
+        triggerMetadata: {
+          ...Object.fromEntries(
+            Object.entries(metadata).map(([name, value]) => [name, { string: value }]),
+          ),
+          Properties: { json: JSON.stringify({ etag: item.properties.etag }) },
+        },
       });
       return true;
     } catch (error) {

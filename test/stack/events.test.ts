@@ -1,6 +1,7 @@
 /** Many at once, and watching: server-sent events of a job and of somebody's jobs. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { BlobServiceClient } from '@azure/storage-blob';
 import { createClient, type Status } from '../support/client.ts';
 import { readEvents } from '../support/sse.ts';
 import { testStack } from '../support/stack.ts';
@@ -136,4 +137,30 @@ test('many jobs in one request, each accepted or refused by itself; sent twice t
     const response = await client.call('/jobs?type=test.echo&state=succeeded&limit=1000');
     return ((await response.json()) as { jobs: Status[] }).jobs.length >= 300;
   });
+});
+
+test('a blob saved in the inbox of a job type starts that job, once for each version', async () => {
+  const inbox = BlobServiceClient.fromConnectionString(stack.storage).getContainerClient('inbox');
+  const save = async (name: string, content: string | Buffer) =>
+    inbox.getBlockBlobClient(name).uploadData(Buffer.from(content));
+  const jobsOf = async (type: string) => {
+    const response = await client.call(`/jobs?type=${type}`);
+    return ((await response.json()) as { jobs: Status[] }).jobs;
+  };
+  await save('test.noted/a/b.json', '{"log":"/dev/null","name":"from the inbox"}');
+  const [job] = await until('the job', async () => {
+    const jobs = await jobsOf('test.noted');
+    return jobs.length > 0 && jobs;
+  });
+  assert.deepEqual((await client.ended(job?.id ?? '')).result, { name: 'from the inbox' });
+  await save('test.noted/a/b.json', '{"log":"/dev/null","name":"again"}');
+  await until('the second', async () => (await jobsOf('test.noted')).length === 2);
+  // Refused, or no folder of a job type: said in the log, and nothing started.
+  await save('aside.json', '{"log":"/dev/null","name":"aside"}');
+  await save('nothing/x.json', '{}');
+  await save('report/rows.csv', 'city,price\nDelft,10\n');
+  await save('test.noted/bad.json', '{"no":1}');
+  await save('test.noted/last.json', '{"log":"/dev/null","name":"last"}');
+  await until('the third', async () => (await jobsOf('test.noted')).length === 3);
+  assert.deepEqual(await jobsOf('report'), []);
 });
