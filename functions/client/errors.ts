@@ -1,0 +1,46 @@
+import { LonghaulError } from '../errors.ts';
+
+/** The job ended otherwise than succeeded; `cause` is the remote error. */
+export class JobFailedError extends LonghaulError {
+  readonly id: string;
+  readonly state: string;
+
+  constructor(
+    id: string,
+    state: string,
+    error: { name?: string; message?: string; code?: string } | undefined,
+  ) {
+    const cause = error && Object.assign(new Error(error.message), error);
+    const why = error?.message ? `: ${error.message}` : '.';
+    super('job_failed', 502, `Job '${id}' ended as ${state}${why}`, { cause });
+    this.id = id;
+    this.state = state;
+  }
+}
+
+/** No result in time; the job itself goes on. */
+export class CallTimeoutError extends LonghaulError {
+  readonly id: string;
+
+  constructor(id: string, { timeout, cause }: { timeout: string; cause?: unknown }) {
+    super('call_timeout', 504, `Job '${id}' had not ended after ${timeout}. It goes on.`, {
+      cause,
+    });
+    this.id = id;
+  }
+}
+
+/** The request was refused; `details` are those of the problem document. */
+export class RequestRefusedError extends LonghaulError {
+  constructor(status: number, code: string, message: string, details: Record<string, unknown>) {
+    super(code, status, message, { details });
+  }
+}
+
+/** Nothing is known of the request: it may have been taken or not. */
+export class UnreachableError extends LonghaulError {
+  constructor(what: string, options: { cause: unknown }) {
+    const { message } = options.cause as Error;
+    super('unreachable', 503, `${what} is out of reach: ${message}`, options);
+  }
+}
