@@ -14,6 +14,7 @@ import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
+import { registerDescriptions } from './http/openapi.ts';
 import { registerSchedules } from './http/schedules.ts';
 import { callback, type Outbound, webCall } from './jobs/built-in.ts';
 import { createIdMaker } from './model/id.ts';
@@ -96,6 +97,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerJobs(api);
   registerSchedules(api);
   registerEvents(api);
+  registerDescriptions(api);
   registerHealth(() => withinTwoSeconds(ready));
   registerBlobs(worker);
   registerQueues(worker, settings.LANES);

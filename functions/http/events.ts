@@ -36,8 +36,17 @@ export function registerEvents(app: Submitting): void {
     lookEveryMs,
   );
   const on = routesOf({ ...app, jobs, ends });
-  on('watch-job', 'GET', 'jobs/{id}/events', watchJob);
-  on('watch-ends', 'GET', 'events', watchEnds);
+  on('watch-job', 'GET', 'jobs/{id}/events', watchJob, {
+    summary: 'Progress and states of a job until its end, as server-sent events',
+    headers: ['last-event-id'],
+    answers: { 200: 'events' },
+  });
+  on('watch-ends', 'GET', 'events', watchEnds, {
+    summary: 'The ends of the jobs that somebody asked for, as server-sent events',
+    query: { requestedBy: 'whose jobs' },
+    headers: ['last-event-id'],
+    answers: { 200: 'events' },
+  });
 }
 
 const ranks = { queued: 0, running: 1, progress: 2, waiting: 3, ended: 4 } as const;

@@ -7,6 +7,7 @@ export function registerHealth(isReady: () => Promise<void>): void {
     method: 'GET',
     path: 'health/live',
     handle: async () => json(200, { status: 'live' }),
+    doc: { summary: 'The process answers', answers: { 200: 'Health' } },
   });
   registerRoute({
     name: 'health-ready',
@@ -20,5 +21,6 @@ export function registerHealth(isReady: () => Promise<void>): void {
         return json(503, { status: 'not ready', detail: (error as Error).message });
       }
     },
+    doc: { summary: 'Storage answers too', answers: { 200: 'Health', 503: 'Health' } },
   });
 }

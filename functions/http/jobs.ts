@@ -19,7 +19,8 @@ import { type Submitting, submit } from '../pipeline/submit.ts';
 import { submitMany } from '../pipeline/submit-many.ts';
 import { tellEvent } from '../pipeline/tell-event.ts';
 import { answerBatch, readBatch } from './batch.ts';
-import { toRequest } from './request-body.ts';
+import { jsonSchema } from './json-schema.ts';
+import { requestBody, toRequest } from './request-body.ts';
 import { idempotencyKey, json, pageOf, preferredWaitMs, readJson, routesOf } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
@@ -30,16 +31,58 @@ export interface JobsApi extends Submitting {
 
 export function registerJobs(api: JobsApi): void {
   const on = routesOf(api);
-  on('submit-job', 'POST', 'jobs', postJob);
-  on('submit-jobs', 'POST', 'jobs/batch', postBatch);
-  on('list-jobs', 'GET', 'jobs', listJobs);
-  on('get-job', 'GET', 'jobs/{id}', getJob);
-  on('get-job-result', 'GET', 'jobs/{id}/result', getResult);
-  on('get-job-file', 'GET', 'jobs/{id}/files/{name}', getFile);
-  on('cancel-job', 'POST', 'jobs/{id}/cancel', postCancel);
-  on('retry-job', 'POST', 'jobs/{id}/retry', postRetry);
-  on('send-job-event', 'POST', 'jobs/{id}/events/{name}', postEvent);
-  on('list-job-types', 'GET', 'job-types', async () => json(200, api.types.all.map(describeType)));
+  on('submit-job', 'POST', 'jobs', postJob, {
+    summary: 'Submits a job',
+    headers: ['idempotency-key', 'prefer'],
+    body: requestBody,
+    answers: { 202: 'Status', 200: 'Status' },
+  });
+  on('submit-jobs', 'POST', 'jobs/batch', postBatch, {
+    summary: 'Submits up to 10,000 jobs, each accepted or refused by itself',
+    headers: ['idempotency-key'],
+    body: requestBody,
+    many: true,
+    answers: { 200: 'Batch' },
+  });
+  on('list-jobs', 'GET', 'jobs', listJobs, {
+    summary: 'Lists jobs, newest first',
+    query: {
+      ...{ type: 'of this type', state: 'in this state', key: 'of this key' },
+      ...{ parent: 'children of this job', schedule: 'of this schedule' },
+      ...{ limit: '1 to 1000, default 100', cursor: 'of the page before' },
+    },
+    answers: { 200: 'Jobs' },
+  });
+  on('get-job', 'GET', 'jobs/{id}', getJob, {
+    summary: 'The state of a job',
+    headers: ['prefer', 'if-none-match'],
+    answers: { 200: 'Status', 304: 'none' },
+  });
+  on('get-job-result', 'GET', 'jobs/{id}/result', getResult, {
+    summary: 'The result of a job that has succeeded',
+    answers: { 200: 'any' },
+  });
+  on('get-job-file', 'GET', 'jobs/{id}/files/{name}', getFile, {
+    summary: 'A file that a job wrote',
+    answers: { 200: 'file' },
+  });
+  on('cancel-job', 'POST', 'jobs/{id}/cancel', postCancel, {
+    summary: 'Cancels a job, and its children',
+    answers: { 202: 'Status' },
+  });
+  on('retry-job', 'POST', 'jobs/{id}/retry', postRetry, {
+    summary: 'Starts a failed job again from its checkpoint',
+    answers: { 202: 'Status' },
+  });
+  on('send-job-event', 'POST', 'jobs/{id}/events/{name}', postEvent, {
+    summary: 'Tells a job an event that it waits for',
+    body: 'any',
+    answers: { 202: 'Status' },
+  });
+  on('list-job-types', 'GET', 'job-types', async () => json(200, api.types.all.map(describeType)), {
+    summary: 'The job types, with the JSON Schemas of their inputs',
+    answers: { 200: 'JobTypes' },
+  });
 }
 
 async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
@@ -217,19 +260,4 @@ function describeType({ definition, policy }: KnownType) {
     input: jsonSchema(definition.input, 'input'),
     ...(definition.output ? { output: jsonSchema(definition.output, 'output') } : {}),
   };
-}
-
-/** Standard JSON Schema, where the schema library offers it. */
-function jsonSchema(schema: unknown, side: 'input' | 'output'): unknown {
-  const { jsonSchema: convert } = (
-    schema as {
-      '~standard': { jsonSchema?: Record<typeof side, (options: { target: string }) => unknown> };
-    }
-  )['~standard'];
-  try {
-    return convert?.[side]({ target: 'draft-2020-12' });
-  } catch {
-    // A schema that JSON Schema cannot say (a transform, a custom check) is not shown.
-    return undefined;
-  }
 }

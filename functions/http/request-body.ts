@@ -11,7 +11,7 @@ const duration = z
 
 const text = z.string().min(1).max(256);
 
-const schema = z.strictObject({
+export const requestBody = z.strictObject({
   type: z.string('is missing: name the job type').min(1),
   input: z.unknown().optional(),
   delay: duration.optional(),
@@ -41,7 +41,11 @@ export function readBody<S extends z.ZodType>(body: S, value: unknown, what: str
 
 /** @throws BadRequestError */
 export function toRequest(body: unknown): JobRequest {
-  const { type, input, runAt, expiresIn, ...options } = readBody(schema, body, 'request for a job');
+  const { type, input, runAt, expiresIn, ...options } = readBody(
+    requestBody,
+    body,
+    'request for a job',
+  );
   return {
     type,
     input: input === undefined ? {} : input,

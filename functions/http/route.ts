@@ -7,12 +7,26 @@ import {
   type HttpResponseInit,
   type InvocationContext,
 } from '@azure/functions';
+import type { z } from 'zod';
 import {
   BadRequestError,
   LonghaulError,
   PayloadTooLargeError,
   UnsupportedMediaTypeError,
 } from '../errors.ts';
+import type { AnswerName } from './answers.ts';
+
+/** What the description of the API says of a route. */
+export interface RouteDoc {
+  summary: string;
+  query?: Record<string, string>;
+  headers?: readonly ('prefer' | 'idempotency-key' | 'if-none-match' | 'last-event-id')[];
+  body?: z.ZodType | 'any';
+  /** The body is an array of those, or one a line. */
+  many?: true;
+  /** By status; errors are problems without being named here. */
+  answers: Record<number, AnswerName | 'any' | 'none' | 'file' | 'events'>;
+}
 
 export interface Route {
   name: string;
@@ -20,9 +34,15 @@ export interface Route {
   /** Below the prefix `api`. */
   path: string;
   handle(request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit>;
+  doc: RouteDoc;
 }
 
-export function registerRoute({ name, method, path, handle }: Route): void {
+/** All routes of the app, which describes itself by them. */
+export const registered: Route[] = [];
+
+export function registerRoute(route: Route): void {
+  const { name, method, path, handle } = route;
+  registered.push(route);
   app.http(name, {
     methods: [method],
     route: path,
@@ -45,8 +65,9 @@ export const routesOf =
     method: HttpMethod,
     path: string,
     act: (api: A, request: HttpRequest) => Promise<HttpResponseInit>,
+    doc: RouteDoc,
   ): void =>
-    registerRoute({ name, method, path, handle: (request) => act(api, request) });
+    registerRoute({ name, method, path, handle: (request) => act(api, request), doc });
 
 const titles: Record<number, string> = {
   400: 'Bad request',

@@ -31,8 +31,11 @@ const fields = {
   lane: z.enum(['urgent', 'standard', 'bulk', 'heavy']).optional(),
   key: text.max(124).optional(),
 };
-const whole = z.strictObject(fields);
-const named = z.strictObject({ id: z.string('is missing: give the schedule an id'), ...fields });
+export const scheduleBody = z.strictObject(fields);
+export const namedScheduleBody = z.strictObject({
+  id: z.string('is missing: give the schedule an id'),
+  ...fields,
+});
 
 const given = (fieldsOf: object) =>
   Object.fromEntries(
@@ -41,11 +44,11 @@ const given = (fieldsOf: object) =>
 
 /** @throws BadRequestError that names each field */
 export const toDefinition = (body: unknown): ScheduleDefinition =>
-  given(readBody(whole, body, 'schedule'));
+  given(readBody(scheduleBody, body, 'schedule'));
 
 /** One of many. @throws BadRequestError */
 export function toNamedDefinition(body: unknown): { id: string; definition: ScheduleDefinition } {
-  const { id, ...rest } = readBody(named, body, 'schedule');
+  const { id, ...rest } = readBody(namedScheduleBody, body, 'schedule');
   return { id, definition: given(rest) };
 }
 

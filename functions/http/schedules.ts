@@ -14,7 +14,13 @@ import {
 import { nextTimes } from '../schedules/times.ts';
 import { answerBatch, readBatch } from './batch.ts';
 import { idempotencyKey, json, pageOf, readJson, routesOf } from './route.ts';
-import { patched, toDefinition, toNamedDefinition } from './schedule-body.ts';
+import {
+  namedScheduleBody,
+  patched,
+  scheduleBody,
+  toDefinition,
+  toNamedDefinition,
+} from './schedule-body.ts';
 import { toStatus } from './status.ts';
 
 export interface SchedulesApi extends Scheduling {
@@ -23,13 +29,43 @@ export interface SchedulesApi extends Scheduling {
 
 export function registerSchedules(api: SchedulesApi): void {
   const on = routesOf(api);
-  on('list-schedules', 'GET', 'schedules', list);
-  on('put-schedules', 'POST', 'schedules/batch', putBatch);
-  on('get-schedule', 'GET', 'schedules/{id}', get);
-  on('put-schedule', 'PUT', 'schedules/{id}', put);
-  on('patch-schedule', 'PATCH', 'schedules/{id}', patch);
-  on('delete-schedule', 'DELETE', 'schedules/{id}', remove);
-  on('run-schedule', 'POST', 'schedules/{id}/run', run);
+  on('list-schedules', 'GET', 'schedules', list, {
+    summary: 'Lists schedules, each with its next five times',
+    query: {
+      ...{ type: 'of this job type', tenant: 'of this tenant', enabled: 'true or false' },
+      ...{ limit: '1 to 1000, default 100', cursor: 'of the page before' },
+    },
+    answers: { 200: 'Schedules' },
+  });
+  on('put-schedules', 'POST', 'schedules/batch', putBatch, {
+    summary: 'Makes or changes up to 10,000 schedules, each accepted or refused by itself',
+    body: namedScheduleBody,
+    many: true,
+    answers: { 200: 'Batch' },
+  });
+  on('get-schedule', 'GET', 'schedules/{id}', get, {
+    summary: 'A schedule with its history and its next five times',
+    answers: { 200: 'Schedule' },
+  });
+  on('put-schedule', 'PUT', 'schedules/{id}', put, {
+    summary: 'Makes a schedule, or changes it as a whole',
+    body: scheduleBody,
+    answers: { 200: 'Schedule', 201: 'Schedule' },
+  });
+  on('patch-schedule', 'PATCH', 'schedules/{id}', patch, {
+    summary: 'Changes some of a schedule (JSON merge patch): `{"enabled": false}` pauses it',
+    body: 'any',
+    answers: { 200: 'Schedule' },
+  });
+  on('delete-schedule', 'DELETE', 'schedules/{id}', remove, {
+    summary: 'Removes a schedule',
+    answers: { 204: 'none' },
+  });
+  on('run-schedule', 'POST', 'schedules/{id}/run', run, {
+    summary: 'Runs a schedule now',
+    headers: ['idempotency-key'],
+    answers: { 202: 'Status' },
+  });
 }
 
 const idOf = (request: HttpRequest) => request.params['id'] ?? '';

@@ -1,0 +1,73 @@
+/** The shapes of what the API answers, for its description; a test holds real answers against them. */
+import { z } from 'zod';
+import { states } from '../model/job-record.ts';
+
+const time = z.iso.datetime();
+const error = z.looseObject({
+  name: z.string(),
+  message: z.string(),
+  code: z.string().optional(),
+});
+
+const Status = z.looseObject({
+  id: z.string(),
+  type: z.string(),
+  state: z.enum(states),
+  lane: z.string(),
+  attempt: z.int().min(1),
+  createdAt: time,
+  runAt: time.optional(),
+  startedAt: time.optional(),
+  finishedAt: time.optional(),
+  keepUntil: time.optional(),
+  key: z.string().optional(),
+  requestedBy: z.string().optional(),
+  parent: z.string().optional(),
+  schedule: z.string().optional(),
+  progress: z
+    .looseObject({ done: z.number(), of: z.number().optional(), note: z.string().optional() })
+    .optional(),
+  result: z.unknown().optional(),
+  error: error.optional(),
+  history: z.array(z.looseObject({ attempt: z.int(), endedAt: time, error })).optional(),
+  deduplicated: z.boolean().optional(),
+  links: z.looseObject({ self: z.string() }),
+});
+
+const run = z.looseObject({ at: time, state: z.string(), job: z.string().optional() });
+const Schedule = z.looseObject({
+  id: z.string(),
+  type: z.string(),
+  enabled: z.boolean(),
+  next: z.array(time),
+  counts: z.record(z.string(), z.int()),
+  history: z.array(run),
+  last: run.optional(),
+  links: z.looseObject({ self: z.string() }),
+});
+
+export const answers = {
+  Status,
+  Schedule,
+  Jobs: z.object({ jobs: z.array(Status), cursor: z.string().optional() }),
+  Schedules: z.object({ schedules: z.array(Schedule), cursor: z.string().optional() }),
+  Batch: z.object({
+    accepted: z.int(),
+    refused: z.int(),
+    results: z.array(z.looseObject({ status: z.int(), id: z.string().optional() })),
+  }),
+  JobTypes: z.array(z.looseObject({ type: z.string(), lane: z.string() })),
+  Health: z.looseObject({ status: z.string() }),
+  /** RFC 9457. */
+  Problem: z.looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
+  }),
+} as const;
+
+export type AnswerName = keyof typeof answers;
