@@ -12,6 +12,7 @@ import { createSchedules } from './azure/schedules.ts';
 import type { Catalogue } from './define-job.ts';
 import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
+import { registerExamplePage } from './http/example-page.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
 import { registerDescriptions } from './http/openapi.ts';
@@ -97,6 +98,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerJobs(api);
   registerSchedules(api);
   registerEvents(api);
+  registerExamplePage();
   registerDescriptions(api);
   registerHealth(() => withinTwoSeconds(ready));
   registerBlobs(worker);

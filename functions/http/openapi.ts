@@ -100,17 +100,21 @@ function toOperation({ name, path, doc }: Route, types: readonly KnownType[]): o
   };
 }
 
+const otherContent = {
+  events: { 'text/event-stream': { schema: { type: 'string' } } },
+  page: { 'text/html': { schema: { type: 'string' } } },
+  file: { 'application/octet-stream': { schema: {} } },
+  any: { 'application/json': { schema: {} } },
+};
+
 function toResponse(status: number, answer: Route['doc']['answers'][number]): object {
   const description =
     status === 304 ? 'Nothing has changed' : status < 400 ? 'As asked' : 'Refused';
   if (answer === 'none') return { description };
-  if (answer === 'events')
-    return { description, content: { 'text/event-stream': { schema: { type: 'string' } } } };
-  if (answer === 'file')
-    return { description, content: { 'application/octet-stream': { schema: {} } } };
-  if (answer === 'any') return { description, content: { 'application/json': { schema: {} } } };
+  const other = otherContent[answer as keyof typeof otherContent];
+  if (other) return { description, content: other };
   const type = answer === 'Problem' ? 'application/problem+json' : 'application/json';
-  return { description, content: { [type]: { schema: refTo(answer) } } };
+  return { description, content: { [type]: { schema: refTo(String(answer)) } } };
 }
 
 function toRequestBody(

@@ -25,7 +25,7 @@ export interface RouteDoc {
   /** The body is an array of those, or one a line. */
   many?: true;
   /** By status; errors are problems without being named here. */
-  answers: Record<number, AnswerName | 'any' | 'none' | 'file' | 'events'>;
+  answers: Record<number, AnswerName | 'any' | 'none' | 'file' | 'events' | 'page'>;
 }
 
 export interface Route {

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import rhea from 'rhea';
 import { createClient } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 
@@ -117,6 +118,7 @@ test('what is answered is what the description says, on every route that was cal
   await call('GET', '/job-types');
   await call('GET', '/health/live');
   await call('GET', '/health/ready');
+  await call('GET', '/examples/report-ready');
   await call('GET', '/openapi.json');
   await call('GET', '/asyncapi.json');
   const all = Object.values(api.paths).flatMap((of) =>
@@ -134,6 +136,38 @@ test('an input belongs to its type in the description', () => {
   assert.throws(() =>
     check(body.schema, { type: 'test.square', input: { n: 'x' } }, 'a wrong one'),
   );
+});
+
+test('a plain AMQP client submits a job and gets its reply', async () => {
+  // rhea knows nothing of Service Bus: as any AMQP 1.0 library of another language.
+  const { port, hostname } = new URL(
+    stack.serviceBus.replace(/^Endpoint=sb/, 'http').split(';')[0] ?? '',
+  );
+  const container = rhea.create_container();
+  const connection = container.connect({ host: hostname, port: Number(port), reconnect: false });
+  try {
+    const replied = new Promise<rhea.Message>((resolve) => {
+      connection
+        .open_receiver('replies')
+        .on('message', ({ message }) => resolve(message as rhea.Message));
+    });
+    const sender = connection.open_sender('standard');
+    await new Promise((resolve) => sender.once('sendable', resolve));
+    sender.send({
+      message_id: 'from-elsewhere-1',
+      reply_to: 'replies',
+      correlation_id: 'mine',
+      application_properties: { type: 'test.square' },
+      body: rhea.message.data_section(Buffer.from('{"n":12}')),
+    });
+    const { correlation_id, body } = await replied;
+    assert.equal(correlation_id, 'mine');
+    const event = JSON.parse((body as { content: Buffer }).content.toString('utf8'));
+    assert.deepEqual(event.data.result, { square: 144 });
+    assert.equal((await client.get('from-elsewhere-1')).state, 'succeeded');
+  } finally {
+    connection.close();
+  }
 });
 
 test('the AsyncAPI description is valid, and true of a reply', async () => {
