@@ -32,6 +32,7 @@ try {
   const began = Date.now();
   const stack = await start();
   say(`API          ${stack.url}/api/jobs`);
+  say(`Example      ${stack.url}/api/examples/report-ready`);
   say(`Service Bus  ${stack.serviceBus}`);
   // Whole, to be copied: the key is Azurite's well-known one and opens nothing else.
   say(`Storage      ${stack.storage}`);

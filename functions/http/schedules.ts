@@ -128,14 +128,15 @@ const pathOf = ({ id }: Schedule) => `/api/schedules/${id}`;
 const timesShown = 5;
 
 function show(schedule: Schedule) {
-  const { nextAt: _n, early: _e, running, ...known } = schedule;
+  const { id, nextAt: _n, early: _e, running, ...known } = schedule;
   const last = schedule.history.findLast(({ state }) => !['skipped', 'missed'].includes(state));
   const self = pathOf(schedule);
   return {
+    id,
     ...known,
     ...(running ? { running: { job: running.job, since: running.since } } : {}),
     ...(last ? { last } : {}),
     next: nextTimes(schedule, timesShown),
-    links: { self, run: `${self}/run`, jobs: `/api/jobs?schedule=${schedule.id}` },
+    links: { self, run: `${self}/run`, jobs: `/api/jobs?schedule=${id}` },
   };
 }

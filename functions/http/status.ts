@@ -3,13 +3,16 @@ import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { countEnded } from '../pipeline/wait.ts';
 
 export function toStatus(record: JobRecord, now: Date) {
-  const { result, error, children, ending, events, ...known } = withoutInsides(record);
+  const { id, type, state, result, error, children, ending, events, ...known } =
+    withoutInsides(record);
   // The broker makes it ready without a word to the record.
-  const isDue = record.state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
+  const isDue = state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
   const path = `/api/jobs/${record.id}`;
   return {
+    id,
+    type,
+    state: isDue ? 'queued' : state,
     ...known,
-    ...(isDue ? { state: 'queued' } : {}),
     ...progressOf(record),
     ...(children ? { children: countsOf(children) } : {}),
     ...(events ? { events: Object.keys(events) } : {}),
