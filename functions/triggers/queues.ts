@@ -24,13 +24,16 @@ function registerCompletions(worker: Working, queueName: string): void {
     sdkBinding: true,
     cardinality: 'many',
     async handler(binding) {
-      const { messages } = binding as SdkBatch;
+      const { messages, actions } = binding as SdkBatch;
       await hold(worker, queueName, () =>
         takeCompletions(
           worker,
           messages.map((message) => toIncoming(queueName, message)),
         ),
       );
+      // Thousands of jobs have a session each: waiting for more of the same would hold up the others.
+      const [{ sessionId } = {}] = messages;
+      if (sessionId !== undefined) await actions.releaseSession(sessionId).catch(() => undefined);
     },
   });
 }

@@ -32,6 +32,8 @@ export function answerRequests(
       application_properties: properties,
       body: body ?? null,
     } as unknown as Message;
-    replies.find(request.reply_to, receiver.session)?.send(reply);
+    const sent = replies.find(request.reply_to, receiver.session)?.send(reply);
+    // An answer is done with once it is sent: clients seldom say that they settled it.
+    if (sent) (sent as unknown as { settled: boolean }).settled = true;
   });
 }
