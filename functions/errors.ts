@@ -198,6 +198,10 @@ export class ConflictError extends LonghaulError {
   }
 }
 
+/** True for what is refused now and would be again: not for trouble here, nor a write that came second. */
+export const isRefusal = (error: unknown): error is LonghaulError =>
+  error instanceof LonghaulError && error.status < 500 && !(error instanceof ConflictError);
+
 /** A queue that a message names is not there. */
 export class QueueNotFoundError extends LonghaulError {
   constructor(queue: string, cause?: unknown) {

@@ -1,13 +1,7 @@
 /** The children of a job: sent out under ids that follow from the parent, read when they have ended. */
 import { createHash } from 'node:crypto';
 import type { JobRequest, Settled } from '../define-job.ts';
-import {
-  ChildFailedError,
-  ConflictError,
-  LonghaulError,
-  NonRetryableError,
-  StepChangedError,
-} from '../errors.ts';
+import { ChildFailedError, isRefusal, NonRetryableError, StepChangedError } from '../errors.ts';
 import { idOfChild } from '../model/id.ts';
 import type { ChildGroup, JobRecord } from '../model/job-record.ts';
 import { placeOfChild } from '../model/news.ts';
@@ -81,8 +75,7 @@ const lineOf = (parent: string, name: string): string =>
 
 /** A request that is refused now is refused again. */
 function wrongForGood(error: unknown, name: string, index: number): unknown {
-  if (!(error instanceof LonghaulError) || error.status >= 500 || error instanceof ConflictError)
-    return error;
+  if (!isRefusal(error)) return error;
   return new NonRetryableError(`Child ${index} of '${name}' is refused: ${error.message}`, {
     cause: error,
   });

@@ -105,7 +105,7 @@ export const originOf = (id: string, { key }: ScheduleDefinition) => ({
   ...(key === undefined ? {} : { key }),
 });
 
-const sameDefinition = (a: ScheduleDefinition, b: ScheduleDefinition) =>
+export const sameDefinition = (a: ScheduleDefinition, b: ScheduleDefinition) =>
   stringify(definitionOf(a)) === stringify(definitionOf(b));
 
 export function definitionOf(schedule: ScheduleDefinition): ScheduleDefinition {

@@ -1,21 +1,36 @@
 /** Schedules that stand in the code of job types are kept like those that were made at run time. */
 import type { DeclaredSchedule } from '../define-job.ts';
+import { isRefusal } from '../errors.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
-import { putSchedule, type Scheduling } from './change.ts';
+import type { Log } from '../pipeline/ports.ts';
+import { putSchedule, type Scheduling, sameDefinition } from './change.ts';
+
+type Syncing = Scheduling & { log: Log };
 
 /** Before each tick: another version of the app may have removed what this one has. */
-export async function syncDeclared(app: Scheduling): Promise<void> {
-  const all = app.types.all.flatMap(({ definition }) =>
-    (definition.schedules ?? []).map((schedule) => ({ type: definition.type, schedule })),
+export async function syncDeclared(app: Syncing): Promise<void> {
+  const all = app.types.all.flatMap(({ definition: { type, schedules = [] } }) =>
+    schedules.map((schedule) => sync(app, type, schedule)),
   );
-  await Promise.all(
-    all.map(async ({ type, schedule }) => {
-      const stored = await app.schedules.read(schedule.id);
-      // Paused by hand it stays paused.
-      const enabled = stored?.schedule.enabled ?? true;
-      await putSchedule(app, schedule.id, toDefinition(type, schedule, enabled), true);
-    }),
-  );
+  await Promise.all(all);
+}
+
+async function sync(
+  app: Syncing,
+  type: string,
+  schedule: DeclaredSchedule<unknown>,
+): Promise<void> {
+  const stored = (await app.schedules.read(schedule.id))?.schedule;
+  // Paused by hand it stays paused.
+  const definition = toDefinition(type, schedule, stored?.enabled ?? true);
+  if (stored?.declared && sameDefinition(stored, definition)) return;
+  try {
+    await putSchedule(app, schedule.id, definition, true);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    // Its input does not fit, say: that must not hold up the others.
+    app.log('error', `schedule ${schedule.id}: ${error.message}`);
+  }
 }
 
 function toDefinition(

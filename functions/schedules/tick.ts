@@ -5,7 +5,7 @@
  * killed in between, the next look sends the same ids, and broker and records refuse the second. Two
  * that look at once do the same.
  */
-import { ConflictError, LonghaulError } from '../errors.ts';
+import { ConflictError, isRefusal } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import { type EndState, hasEnded } from '../model/job-record.ts';
 import type { Schedule } from '../model/schedule.ts';
@@ -93,8 +93,7 @@ async function send(
     const { record } = await submit(app, requestOf(schedule, runAt), origin);
     return record.id === job ? schedule : runsAs(schedule, job, record.id);
   } catch (error) {
-    if (!(error instanceof LonghaulError) || error.status >= 500 || error instanceof ConflictError)
-      throw error;
+    if (!isRefusal(error)) throw error;
     app.log('error', `schedule ${schedule.id}: ${error.message}`);
     return ended(schedule, job, 'refused', app.clock.now(), error.message).schedule;
   }

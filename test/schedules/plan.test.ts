@@ -77,6 +77,32 @@ test('a schedule that has ended, or is paused, sends nothing more', () => {
   assert.deepEqual(hours({ enabled: false }).at, []);
 });
 
+test('a schedule in the code whose input does not fit holds up no other', async () => {
+  const types = (['bad', 'good'] as const).map((id) =>
+    defineJob({
+      type: id,
+      input: z.object({ n: z.number() }),
+      schedules: [
+        { id, cron: '* * * * *', input: { n: id === 'good' ? 1 : ('x' as unknown as number) } },
+      ],
+      run: async () => ({}),
+    }),
+  );
+  const world = new World(types, () => 'none');
+  const told: string[] = [];
+  const app = { ...world.app(), log: (_: string, text: string) => void told.push(text) };
+  for (let minute = 0; minute < 3; minute++) {
+    await tick(app);
+    world.now += 60_000;
+  }
+  assert.deepEqual(
+    world.schedules.all.map(({ id }) => id),
+    ['good'],
+  );
+  assert.equal(world.records.length, 1, 'its job is sent');
+  assert.match(told[0] ?? '', /schedule bad: The input does not fit/);
+});
+
 describe('a run that nothing is heard of', () => {
   const type = defineJob({ type: 't', input: z.object({}), run: async () => ({}) });
 
