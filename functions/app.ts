@@ -26,6 +26,7 @@ import { withExpiry } from './pipeline/expiry.ts';
 import { Gate } from './pipeline/gate.ts';
 import { Slots } from './pipeline/key.ts';
 import { createNotify, type Listeners } from './pipeline/listeners.ts';
+import { pause } from './pipeline/pause.ts';
 import type { Clock, Log } from './pipeline/ports.ts';
 import { SessionTurns } from './pipeline/session-turns.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -137,9 +138,7 @@ async function untilReady(create: () => Promise<void>): Promise<void> {
       return;
     } catch (error) {
       log('error', `Storage is out of reach, trying again: ${(error as Error).message}`);
-      await new Promise<void>((resolve) => {
-        clock.after(tryAgainMs, resolve);
-      });
+      await pause(clock, tryAgainMs);
     }
   }
 }

@@ -1,4 +1,5 @@
 /** One look at the store feeds all who watch: its cost follows what is watched, not by how many. */
+import { pause } from '../pipeline/pause.ts';
 import type { Clock } from '../pipeline/ports.ts';
 
 export class Feed<T> {
@@ -33,9 +34,7 @@ export class Feed<T> {
       const found = await this.#read([...this.#watched.keys()]).catch(() => new Map<string, T>());
       for (const [name, news] of found)
         for (const tell of [...(this.#watched.get(name) ?? [])]) tell(news);
-      await new Promise<void>((resolve) => {
-        this.#clock.after(this.#everyMs, resolve);
-      });
+      await pause(this.#clock, this.#everyMs);
     }
     this.#looking = false;
   }

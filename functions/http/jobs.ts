@@ -6,16 +6,17 @@ import {
   JobHasNoResultError,
   JobNotFinishedError,
 } from '../errors.ts';
-import { hasEnded, type State, states } from '../model/job-record.ts';
+import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
 import { cancel } from '../pipeline/cancel.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
 import { find, hasExpired } from '../pipeline/find.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
 import { fileBlob } from '../pipeline/job.ts';
+import { pause } from '../pipeline/pause.ts';
 import type { Log, Stored } from '../pipeline/ports.ts';
 import { retry } from '../pipeline/retry.ts';
-import { type Submitting, submit } from '../pipeline/submit.ts';
+import type { Submitting } from '../pipeline/submit.ts';
 import { submitMany } from '../pipeline/submit-many.ts';
 import { tellEvent } from '../pipeline/tell-event.ts';
 import { answerBatch, readBatch } from './batch.ts';
@@ -88,10 +89,7 @@ export function registerJobs(api: JobsApi): void {
 async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const asked = toRequest(await readJson(request, api.maxRequestBytes));
   const key = idempotencyKey(request);
-  const { record, deduplicated, replayed } =
-    key === undefined
-      ? { ...(await submit(api, asked)), replayed: false }
-      : await submitOnce(api, asked, key);
+  const { record, deduplicated, replayed } = await submitOnce(api, asked, key);
   const waitMs = preferredWaitMs(request);
   const latest =
     waitMs === undefined
@@ -159,13 +157,11 @@ async function waitUntil(
   isIt: (stored: Stored) => boolean,
 ): Promise<Stored | undefined> {
   const until = clock.now().getTime() + waitMs;
-  for (let pause = pollFirstMs; ; pause = Math.min(pause * 1.5, pollLastMs)) {
+  for (let ms = pollFirstMs; ; ms = Math.min(ms * 1.5, pollLastMs)) {
     const stored = await records.read(id);
     const left = until - clock.now().getTime();
     if ((stored && isIt(stored)) || left <= 0) return stored;
-    await new Promise<void>((resolve) => {
-      clock.after(Math.min(pause, left), resolve);
-    });
+    await pause(clock, Math.min(ms, left));
   }
 }
 
@@ -198,20 +194,21 @@ async function getFile(api: JobsApi, request: HttpRequest): Promise<HttpResponse
   };
 }
 
+const accepted = ({ clock }: JobsApi, record: JobRecord): HttpResponseInit =>
+  json(202, toStatus(record, clock.now()), { location: `/api/jobs/${record.id}` });
+
 async function postCancel(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
-  const record = await cancel(api, idOf(request));
-  return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
+  return accepted(api, await cancel(api, idOf(request)));
 }
 
 async function postRetry(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
-  const record = await retry(api, idOf(request));
-  return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
+  return accepted(api, await retry(api, idOf(request)));
 }
 
 async function postEvent(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const payload = await readJson(request, api.maxRequestBytes);
   const record = await tellEvent(api, idOf(request), request.params['name'] ?? '', payload);
-  return json(202, toStatus(record, api.clock.now()), { location: `/api/jobs/${record.id}` });
+  return accepted(api, record);
 }
 
 async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {

@@ -28,23 +28,18 @@ const schemaOf = (schema: z.ZodType, io: 'input' | 'output' = 'output') => {
   return rest;
 };
 const refTo = (name: string) => ({ $ref: `#/components/schemas/${name}` });
-const componentOf = (side: 'input' | 'event', type: string) =>
-  `${side}.${type.replaceAll(/[^\w.-]/g, '_')}`;
+const componentOf = (type: string) => `input.${type.replaceAll(/[^\w.-]/g, '_')}`;
 
 /** What a job type takes; anything where its library cannot say it in JSON Schema. */
-const inputOf = ({ definition }: KnownType): object =>
-  (jsonSchema(definition.input, 'input') as object | undefined) ?? {};
-
-function withoutDialect(schema: object): object {
-  const { $schema: _, ...rest } = schema as { $schema?: string };
+function inputOf({ definition }: KnownType): object {
+  const { $schema: _, ...rest } = (jsonSchema(definition.input, 'input') ?? {}) as {
+    $schema?: string;
+  };
   return rest;
 }
 
 export function toOpenApi({ types }: Submitting, routes: readonly Route[]): object {
-  const inputs = types.all.map((known) => [
-    componentOf('input', known.definition.type),
-    withoutDialect(inputOf(known)),
-  ]);
+  const inputs = types.all.map((known) => [componentOf(known.definition.type), inputOf(known)]);
   const shapes = Object.entries(answers).map(([name, schema]) => [name, schemaOf(schema)]);
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
@@ -137,7 +132,7 @@ function toRequestBody(
 }
 
 const withInput = ({ definition: { type, formerly = [] } }: KnownType) => ({
-  properties: { type: { enum: [type, ...formerly] }, input: refTo(componentOf('input', type)) },
+  properties: { type: { enum: [type, ...formerly] }, input: refTo(componentOf(type)) },
   required: ['type'],
 });
 
@@ -146,7 +141,7 @@ export function toAsyncApi({ types, topology }: Submitting): object {
   const text = { type: 'string' };
   const messages = Object.fromEntries(
     types.all.map((known) => [
-      componentOf('input', known.definition.type),
+      componentOf(known.definition.type),
       {
         name: known.definition.type,
         contentType: 'application/json',
@@ -158,7 +153,7 @@ export function toAsyncApi({ types, topology }: Submitting): object {
             ...{ requestedBy: text, startBefore: text, createdAt: text, traceparent: text },
           },
         },
-        payload: withoutDialect(inputOf(known)),
+        payload: inputOf(known),
       },
     ]),
   );

@@ -100,9 +100,8 @@ async function run(
   const reporter = new Reporter(lease, worker, signal);
   if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
   const suspension = new Suspension();
-  const running = {
-    ...{ app: worker, definition, lease, checkpoint, reporter, signal, suspension, delivery },
-  };
+  const tools = { checkpoint, reporter, suspension };
+  const running = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
   try {
     const work = lease.record.ending ? undoSteps(running, input) : handle(running, input);

@@ -1,6 +1,7 @@
-import { ConflictError, JobEndedError } from '../errors.ts';
+import { JobEndedError } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { toNewsMessage } from '../model/news.ts';
+import { untilWritten } from './contested.ts';
 import { find } from './find.ts';
 import { askedToCancel } from './hear.ts';
 import type { Log } from './ports.ts';
@@ -13,7 +14,7 @@ import type { Submitting } from './submit.ts';
  * @throws JobNotFoundError, JobEndedError
  */
 export async function cancel(app: Submitting & { log: Log }, id: string): Promise<JobRecord> {
-  for (;;) {
+  return untilWritten(async () => {
     const { record, etag } = await find(app, id);
     if (hasEnded(record.state)) throw new JobEndedError(id, record.state);
     if (record.cancelRequestedAt) return record;
@@ -24,13 +25,9 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
       await app.queue.send(toNewsMessage(app.topology.completions, id, { kind: 'cancel' }, once));
       return { ...record, cancelRequestedAt: now.toISOString() };
     }
-    try {
-      const { record: written } = await app.records.write(askedToCancel(record, now), etag);
-      // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
-      if (hasEnded(written.state)) await tellEnd(app, written);
-      return written;
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
-  }
+    const { record: written } = await app.records.write(askedToCancel(record, now), etag);
+    // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
+    if (hasEnded(written.state)) await tellEnd(app, written);
+    return written;
+  });
 }

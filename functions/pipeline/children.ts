@@ -6,6 +6,7 @@ import { idOfChild } from '../model/id.ts';
 import type { ChildGroup, JobRecord } from '../model/job-record.ts';
 import { placeOfChild } from '../model/news.ts';
 import { kept } from './claim-check.ts';
+import { inParts } from './in-parts.ts';
 import type { Lease } from './lease.ts';
 import { type Submitting, submit } from './submit.ts';
 
@@ -49,25 +50,22 @@ export async function sendChildren(
 ): Promise<void> {
   const ids = idsOf(parent.id, name, group);
   const sent = new Set((await app.records.readMany(ids)).map(({ id }) => id));
-  await inParts(
-    requests.map((request, index) => ({ request, index })),
-    async ({ request, index }) => {
-      const id = ids[index] ?? '';
-      if (sent.has(id)) return;
-      const requestedBy = request.options?.requestedBy ?? parent.requestedBy;
-      await submit(app, request, {
-        id,
-        parent: parent.id,
-        place: placeOfChild(name, index),
-        ...(requestedBy ? { requestedBy } : {}),
-        ...(limit === undefined
-          ? {}
-          : { line: { key: lineOf(parent.id, name), slot: index % limit } }),
-      }).catch((error: unknown) => {
-        throw wrongForGood(error, name, index);
-      });
-    },
-  );
+  await inParts(requests, atOnce, async (request, index) => {
+    const id = ids[index] ?? '';
+    if (sent.has(id)) return;
+    const requestedBy = request.options?.requestedBy ?? parent.requestedBy;
+    await submit(app, request, {
+      id,
+      parent: parent.id,
+      place: placeOfChild(name, index),
+      ...(requestedBy ? { requestedBy } : {}),
+      ...(limit === undefined
+        ? {}
+        : { line: { key: lineOf(parent.id, name), slot: index % limit } }),
+    }).catch((error: unknown) => {
+      throw wrongForGood(error, name, index);
+    });
+  });
 }
 
 const lineOf = (parent: string, name: string): string =>
@@ -90,17 +88,12 @@ export async function gatherResults(
 ): Promise<Settled<unknown>[]> {
   const ids = idsOf(parent, name, group);
   const found = new Map((await app.records.readMany(ids)).map((record) => [record.id, record]));
-  const results: Settled<unknown>[] = [];
-  await inParts(
-    ids.map((id, index) => ({ id, index })),
-    async ({ id, index }) => {
-      const record = found.get(id);
-      results[index] = record?.result
-        ? { ok: true, result: JSON.parse(await kept(app.blobs, record.result)) as unknown }
-        : { ok: false, error: whyNot(name, index, id, record) };
-    },
-  );
-  return results;
+  return inParts(ids, atOnce, async (id, index) => {
+    const record = found.get(id);
+    return record?.result
+      ? { ok: true, result: JSON.parse(await kept(app.blobs, record.result)) as unknown }
+      : { ok: false, error: whyNot(name, index, id, record) };
+  });
 }
 
 function whyNot(name: string, index: number, id: string, record: JobRecord | undefined): Error {
@@ -123,8 +116,3 @@ export async function firstFailure(
 
 const idsOf = (parent: string, name: string, { of, at }: ChildGroup): string[] =>
   Array.from({ length: of }, (_, index) => idOfChild(parent, name, index, new Date(at)));
-
-async function inParts<T>(all: readonly T[], act: (one: T) => Promise<void>): Promise<void> {
-  for (let from = 0; from < all.length; from += atOnce)
-    await Promise.all(all.slice(from, from + atOnce).map(act));
-}

@@ -8,6 +8,7 @@
 import { placeOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { withdraw } from './announce.ts';
+import { inParts } from './in-parts.ts';
 import type { Blobs, Clock, Notes, Records, Removal } from './ports.ts';
 
 const kind = 'expiry';
@@ -68,10 +69,7 @@ const partitionOf = (name: string) => name.slice(name.indexOf(' ') + 1);
 async function removeOf(app: Expiring, partition: string, now: Date): Promise<number> {
   const expired = await app.removal.expired(partition, now);
   if (expired.length === 0) return 0;
-  for (let from = 0; from < expired.length; from += atOnce)
-    await Promise.all(
-      expired.slice(from, from + atOnce).map((record) => removeTraces(app, record)),
-    );
+  await inParts(expired, atOnce, (record) => removeTraces(app, record));
   await app.notes.write(tombstoneKind, nameOf(now.getTime() + tombstoneMs, partition), '');
   await app.removal.remove(partition, expired);
   return expired.length;

@@ -2,7 +2,15 @@
 import { createHash } from 'node:crypto';
 import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
-import { accept, check, newIdFor, type Origin, type Submitted, type Submitting } from './submit.ts';
+import {
+  accept,
+  check,
+  newIdFor,
+  type Origin,
+  type Submitted,
+  type Submitting,
+  submit,
+} from './submit.ts';
 
 const kind = 'idempotency-key';
 
@@ -16,9 +24,10 @@ const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 export async function submitOnce(
   app: Submitting,
   request: JobRequest,
-  key: string,
+  key: string | undefined,
   origin: Origin = {},
 ): Promise<Submitted & { replayed: boolean }> {
+  if (key === undefined) return { ...(await submit(app, request, origin)), replayed: false };
   // A request that is refused must not use up its key.
   const checked = await check(app, request, origin);
   const id = newIdFor(app, checked);

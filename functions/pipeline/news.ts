@@ -4,13 +4,13 @@
  * The record is written first. If the news wake the job, its message follows from the record; the news
  * are answered last, so that a crash between any two lines brings them back.
  */
-import { ConflictError } from '../errors.ts';
 import { type EndState, hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromRecord, type IncomingMessage, toMessage } from '../model/message.ts';
 import { fromCompletions, type News } from '../model/news.ts';
 import { runEnded } from '../schedules/tick.ts';
 import type { Working } from './attempt.ts';
 import { bodyOf } from './claim-check.ts';
+import { untilWritten } from './contested.ts';
 import { hear } from './hear.ts';
 import { tellEnd } from './settle.ts';
 
@@ -60,22 +60,15 @@ async function keepNews(
   id: string,
   news: readonly News[],
 ): Promise<JobRecord | undefined> {
-  for (;;) {
+  return untilWritten(async () => {
     const stored = await records.read(id);
     if (!stored) {
-      log(
-        'warn',
-        `job ${id}: news for it, and no record: ${news.map(({ kind }) => kind).join(', ')}`,
-      );
+      const kinds = news.map(({ kind }) => kind).join(', ');
+      log('warn', `job ${id}: news for it, and no record: ${kinds}`);
       return undefined;
     }
     const { record, etag } = stored;
     const next = hasEnded(record.state) ? record : hear(record, news, clock.now());
-    if (next === record) return record;
-    try {
-      return (await records.write(next, etag)).record;
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
-  }
+    return next === record ? record : (await records.write(next, etag)).record;
+  });
 }

@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Job } from '../define-job.ts';
 import { StepChangedError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import type { Clock } from './ports.ts';
+import { pause } from './pause.ts';
 import { asStep, type Run, refuseInsideStep } from './run.ts';
 import { validate } from './validate.ts';
 
@@ -90,8 +90,3 @@ async function situationOf({ checkpoint, app: { clock } }: Run, name: string): P
     await pause(clock, lookEveryMs);
   }
 }
-
-const pause = (clock: Clock, ms: number) =>
-  new Promise<void>((resolve) => {
-    clock.after(ms, resolve);
-  });

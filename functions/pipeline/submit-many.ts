@@ -2,7 +2,8 @@
 import type { JobRequest } from '../define-job.ts';
 import { LonghaulError } from '../errors.ts';
 import { submitOnce } from './idempotency.ts';
-import { type Submitted, type Submitting, submit } from './submit.ts';
+import { inParts } from './in-parts.ts';
+import type { Submitted, Submitting } from './submit.ts';
 
 export type OneOfMany = Submitted | { refused: LonghaulError };
 
@@ -10,25 +11,14 @@ export type OneOfMany = Submitted | { refused: LonghaulError };
 const atOnce = 500;
 
 /** In their order. With a `key` each is taken once, however often the whole is sent. */
-export async function submitMany(
+export const submitMany = (
   app: Submitting,
   all: readonly (() => JobRequest)[],
   key?: string,
-): Promise<OneOfMany[]> {
-  const results: OneOfMany[] = [];
-  for (let from = 0; from < all.length; from += atOnce) {
-    const some = all.slice(from, from + atOnce);
-    results.push(
-      ...(await Promise.all(
-        some.map((read, at) => orRefused(() => one(app, read(), key && `${key} ${from + at}`))),
-      )),
-    );
-  }
-  return results;
-}
-
-const one = (app: Submitting, request: JobRequest, key: string | undefined): Promise<Submitted> =>
-  key === undefined ? submit(app, request) : submitOnce(app, request, key);
+): Promise<OneOfMany[]> =>
+  inParts(all, atOnce, (read, at) =>
+    orRefused(async () => submitOnce(app, read(), key && `${key} ${at}`)),
+  );
 
 /** What the caller did wrong is its answer; what went wrong here fails the whole, to be sent again. */
 export async function orRefused<T>(act: () => Promise<T>): Promise<T | { refused: LonghaulError }> {

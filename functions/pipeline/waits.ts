@@ -21,10 +21,12 @@ export function createWaits(run: Run): Waits {
       if (!isPast(run, until)) await run.suspension.wait(run.undo ? {} : { until });
     },
     event: (name, options = {}) => event(run, name, options.timeout) as never,
-    children: (name, requests, options = {}) =>
-      children(run, name, requests, options.limit) as never,
-    childrenSettled: (name, requests, options = {}) =>
-      childrenSettled(run, name, requests, options.limit) as never,
+    async children(name, requests, { limit } = {}) {
+      const outcomes = await outcomesOf(run, name, requests, limit, false);
+      return outcomes.map(resultOf) as never;
+    },
+    childrenSettled: (name, requests, { limit } = {}) =>
+      outcomesOf(run, name, requests, limit, true) as never,
   };
 }
 
@@ -111,53 +113,39 @@ async function groupOf(
   return isOver(now) ? now : suspension.wait({ children: name });
 }
 
-async function children(
-  run: Run,
-  name: string,
-  requests: readonly JobRequest[],
-  limit: number | undefined,
-): Promise<unknown[]> {
-  begin(run, `Children '${name}'`);
-  const { app, lease, checkpoint, suspension, reporter } = run;
-  if (checkpoint.visit('children', name)?.value)
-    return (await checkpoint.valueOf(name)) as unknown[];
-  const group = await groupOf(run, name, requests, limit, false);
-  if (!group) return [];
-  const { id } = lease.record;
-  if (group.failed.length > 0) throw await firstFailure(app, id, name, group);
-  return suspension.during(async () => {
-    const results = await gatherResults(app, id, name, group);
-    const value = results.map((settled) => {
-      if (settled.ok) return settled.result;
-      throw settled.error;
-    });
-    await checkpoint.put('children', name, { value }, reporter.take());
-    return value;
-  });
-}
-
 type Kept = { ok: true; result: unknown } | { ok: false; error: { name: string; message: string } };
 
-async function childrenSettled(
+/** What became of each; unless they are to be settled, the first that failed is thrown. */
+async function outcomesOf(
   run: Run,
   name: string,
   requests: readonly JobRequest[],
   limit: number | undefined,
+  settled: boolean,
 ): Promise<Settled<unknown>[]> {
   begin(run, `Children '${name}'`);
   const { app, lease, checkpoint, suspension, reporter } = run;
   if (checkpoint.visit('children', name)?.value)
     return ((await checkpoint.valueOf(name)) as Kept[]).map(revive);
-  const group = await groupOf(run, name, requests, limit, true);
+  const group = await groupOf(run, name, requests, limit, settled);
   if (!group) return [];
+  const { id } = lease.record;
+  if (!settled && group.failed.length > 0) throw await firstFailure(app, id, name, group);
   return suspension.during(async () => {
-    const results = await gatherResults(app, lease.record.id, name, group);
+    const results = await gatherResults(app, id, name, group);
+    if (!settled) results.forEach(resultOf);
     const value = results.map((one) =>
       one.ok ? one : { ok: false, error: { ...toErrorRecord(one.error), stack: undefined } },
     ) as Kept[];
     await checkpoint.put('children', name, { value }, reporter.take());
     return value.map(revive);
   });
+}
+
+/** @throws the error of one that failed */
+function resultOf(one: Settled<unknown>): unknown {
+  if (one.ok) return one.result;
+  throw one.error;
 }
 
 // The same from the checkpoint as at first.

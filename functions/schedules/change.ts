@@ -4,7 +4,6 @@ import { stringify } from 'safe-stable-stringify';
 import type { JobRequest } from '../define-job.ts';
 import {
   BadRequestError,
-  ConflictError,
   DeclaredScheduleError,
   type Issue,
   type LonghaulError,
@@ -13,9 +12,11 @@ import {
 import { durationPattern, toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Schedule, ScheduleDefinition } from '../model/schedule.ts';
+import { untilWritten } from '../pipeline/contested.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
+import { inParts } from '../pipeline/in-parts.ts';
 import type { Schedules, StoredSchedule } from '../pipeline/ports.ts';
-import { check, newIdFor, type Origin, type Submitting, submit } from '../pipeline/submit.ts';
+import { check, type Submitting } from '../pipeline/submit.ts';
 import { orRefused } from '../pipeline/submit-many.ts';
 import { ranBeside } from './plan.ts';
 import { firstTime } from './times.ts';
@@ -166,20 +167,16 @@ async function change(
   to: (stored: Schedule | undefined) => ScheduleDefinition,
   declared = false,
 ): Promise<Put> {
-  for (;;) {
+  return untilWritten(async () => {
     const stored = await schedules.read(id);
-    const definition = to(stored?.schedule);
     const known = stored?.schedule;
+    const definition = to(known);
     if (known && sameDefinition(known, definition) && (known.declared ?? false) === declared)
       return { schedule: known, created: false };
     const next = renewed(id, known, definition, clock.now(), declared);
-    try {
-      await schedules.write(next, stored);
-      return { schedule: next, created: !stored };
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
-  }
+    await schedules.write(next, stored);
+    return { schedule: next, created: !stored };
+  });
 }
 
 function renewed(
@@ -208,47 +205,24 @@ function renewed(
 
 /** @throws ScheduleNotFoundError, DeclaredScheduleError */
 export async function removeSchedule(app: Scheduling, id: string): Promise<void> {
-  for (;;) {
+  await untilWritten(async () => {
     const stored = await findSchedule(app, id);
     if (stored.schedule.declared) throw new DeclaredScheduleError(id);
-    try {
-      await app.schedules.remove(stored);
-      return;
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
-  }
+    await app.schedules.remove(stored);
+  });
 }
 
 /** Runs it now, beside its due times and whatever the overlap says. */
 export async function runNow(app: Scheduling, id: string, key?: string): Promise<JobRecord> {
   const { schedule } = await findSchedule(app, id);
   const now = app.clock.now();
-  const request = requestOf(schedule);
-  const origin = originOf(id, schedule);
-  const record = await send(app, request, { ...origin, scheduledFor: now }, key);
-  for (;;) {
+  const asked = { ...originOf(id, schedule), scheduledFor: now };
+  const { record } = await submitOnce(app, requestOf(schedule), key, asked);
+  return untilWritten(async () => {
     const stored = await app.schedules.read(id);
-    if (!stored) return record;
-    const noted = ranBeside(stored.schedule, now, record.id);
-    try {
-      await app.schedules.write(noted, stored);
-      return record;
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
-  }
-}
-
-async function send(
-  app: Scheduling,
-  request: JobRequest,
-  origin: Origin,
-  key: string | undefined,
-): Promise<JobRecord> {
-  if (key !== undefined) return (await submitOnce(app, request, key, origin)).record;
-  const id = newIdFor(app, await check(app, request, origin));
-  return (await submit(app, request, { ...origin, id })).record;
+    if (stored) await app.schedules.write(ranBeside(stored.schedule, now, record.id), stored);
+    return record;
+  });
 }
 
 /** @throws ScheduleNotFoundError */
@@ -266,15 +240,10 @@ export async function putMany(
   app: Scheduling,
   all: readonly (() => { id: string; definition: ScheduleDefinition })[],
 ): Promise<(Put | { refused: LonghaulError })[]> {
-  const results: (Put | { refused: LonghaulError })[] = [];
-  for (let from = 0; from < all.length; from += atOnce) {
-    const some = all.slice(from, from + atOnce).map((read) =>
-      orRefused(async () => {
-        const { id, definition } = read();
-        return putSchedule(app, id, definition);
-      }),
-    );
-    results.push(...(await Promise.all(some)));
-  }
-  return results;
+  return inParts(all, atOnce, (read) =>
+    orRefused(async () => {
+      const { id, definition } = read();
+      return putSchedule(app, id, definition);
+    }),
+  );
 }

@@ -5,11 +5,13 @@
  * killed in between, the next look sends the same ids, and broker and records refuse the second. Two
  * that look at once do the same.
  */
-import { ConflictError, isRefusal } from '../errors.ts';
+import { isRefusal } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import { type EndState, hasEnded } from '../model/job-record.ts';
 import type { Schedule } from '../model/schedule.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
+import { untilWritten } from '../pipeline/contested.ts';
+import { inParts } from '../pipeline/in-parts.ts';
 import type { Log, StoredSchedule } from '../pipeline/ports.ts';
 import { submit } from '../pipeline/submit.ts';
 import { originOf, requestOf, type Scheduling } from './change.ts';
@@ -29,10 +31,7 @@ export async function tick(app: Ticking): Promise<number> {
   const until = new Date(app.clock.now().getTime() + tickMs);
   let sent = 0;
   for await (const ids of app.schedules.due(until))
-    for (let from = 0; from < ids.length; from += atOnce) {
-      const some = ids.slice(from, from + atOnce).map((id) => lookAt(app, id, until));
-      for (const count of await Promise.all(some)) sent += count;
-    }
+    for (const count of await inParts(ids, atOnce, (id) => lookAt(app, id, until))) sent += count;
   return sent;
 }
 
@@ -62,24 +61,20 @@ async function change(
   id: string,
   make: (stored: StoredSchedule) => Promise<Plan | undefined>,
 ): Promise<number> {
-  for (;;) {
+  return untilWritten(async () => {
     const stored = await app.schedules.read(id);
     if (!stored) return 0;
     const made = await make(stored);
-    try {
-      if (!made) {
-        await app.schedules.remove(stored);
-        return 0;
-      }
-      let { schedule } = made;
-      for (const occurrence of made.send) schedule = await send(app, schedule, occurrence);
-      // Crash here: the same jobs are sent again, under the same ids.
-      if (schedule !== stored.schedule) await app.schedules.write(schedule, stored);
-      return made.send.length;
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
+    if (!made) {
+      await app.schedules.remove(stored);
+      return 0;
     }
-  }
+    let { schedule } = made;
+    for (const occurrence of made.send) schedule = await send(app, schedule, occurrence);
+    // Crash here: the same jobs are sent again, under the same ids.
+    if (schedule !== stored.schedule) await app.schedules.write(schedule, stored);
+    return made.send.length;
+  });
 }
 
 /** A due time that the type refuses (its schema changed, its lane is gone) is told, not repeated. */
