@@ -32,6 +32,11 @@ export async function startChild<T>(
     ...(env ? { env } : {}),
   });
   const ready = await new Promise<T>((resolve, reject) => {
+    const fail = (why: string) => {
+      // A child that could not begin would keep its parent alive.
+      child.kill('SIGKILL');
+      reject(new Error(why));
+    };
     let output = '';
     const read = (chunk: Buffer) => {
       output += chunk;
@@ -41,10 +46,10 @@ export async function startChild<T>(
     child.stderr?.on('data', read);
     child.on('message', (message: { ready?: T; failed?: string }) => {
       if (message.ready !== undefined) resolve(message.ready);
-      if (message.failed !== undefined) reject(new Error(message.failed));
+      if (message.failed !== undefined) fail(message.failed);
     });
     child.once('exit', (code) =>
-      reject(new Error(`${name} ended with code ${code} before it was ready. ${output}`)),
+      fail(`${name} ended with code ${code} before it was ready. ${output}`),
     );
   });
   return {
