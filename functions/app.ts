@@ -30,9 +30,10 @@ import { pause } from './pipeline/pause.ts';
 import type { Clock, Log } from './pipeline/ports.ts';
 import { SessionTurns } from './pipeline/session-turns.ts';
 import { readSettings, type Settings } from './settings.ts';
-import { registerBlobs } from './triggers/blobs.ts';
-import { registerQueues } from './triggers/queues.ts';
-import { registerTimers } from './triggers/timers.ts';
+import { Tally } from './tally.ts';
+import { registerInbox } from './triggers/blobs.ts';
+import { registerCompletions, registerQueues } from './triggers/queues.ts';
+import { registerTimers, registerWatch } from './triggers/timers.ts';
 
 const clock: Clock = {
   now: () => new Date(),
@@ -71,6 +72,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
+  const tally = new Tally(clock, log);
   const worker = {
     types,
     topology,
@@ -84,7 +86,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
     slots: new Slots(Math.random),
-    notify: createNotify(on, log),
+    notify: createNotify(on, tally, log),
     checkCallback: (url: string) => checkCallback(url, outbound),
     gate: new Gate(settings.JOBS_AT_ONCE, topology.lanes),
     turns: new SessionTurns(clock),
@@ -94,17 +96,23 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     graceMs: settings.SHUTDOWN_GRACE_MS,
   };
   app.setup({ enableHttpStream: true });
-  app.hook.appTerminate(() => stopping.abort());
+  app.hook.appTerminate(() => {
+    stopping.abort();
+    tally.flush();
+  });
+  registerHealth(() => withinTwoSeconds(ready));
+  registerQueues(worker, settings.LANES);
+  registerWatch(worker, settings.LANES);
+  if (settings.API === 'off') return;
   const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
   registerJobs(api);
   registerSchedules(api);
   registerEvents(api);
   registerExamplePage();
   registerDescriptions(api);
-  registerHealth(() => withinTwoSeconds(ready));
-  registerBlobs(worker);
-  registerQueues(worker, settings.LANES);
-  registerTimers(worker, settings.LANES);
+  registerInbox(worker, settings.INBOX);
+  registerCompletions(worker);
+  registerTimers(worker);
 }
 
 /** Told at submit, where somebody reads it. @throws BadRequestError */

@@ -21,6 +21,10 @@ const schema = z
     AzureWebJobsStorage__accountName: z.string().optional(),
     /** The lanes whose workers run in this app. */
     LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
+    /** `off`: this app only works its lanes; HTTP, timers and completions are another app's. */
+    API: z.enum(['on', 'off']).default('on'),
+    /** How blobs in the inbox are noticed: the host's scan, Event Grid's events in a queue, not at all. */
+    INBOX: z.enum(['scan', 'events', 'off']).default('scan'),
     /** How many jobs run at once in one process of this app, urgent lanes first. */
     JOBS_AT_ONCE: wholeNumber(64),
     /** Signs callbacks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. */

@@ -1,5 +1,4 @@
 /** A smaller copy of an image. Small jobs need little: an input schema and a `run`. */
-import sharp from 'sharp';
 import { z } from 'zod';
 import { defineJob } from '../define-job.ts';
 import { NonRetryableError } from '../errors.ts';
@@ -31,6 +30,8 @@ export const thumbnail = defineJob({
   attempts: 3,
 
   async run({ image, blob, width, height, format }, job) {
+    // Loaded with the first image: its native library would slow every start of the app.
+    const { default: sharp } = await import('sharp');
     const original = image ? Buffer.from(image, 'base64') : await job.files.readInbox(blob ?? '');
     const size = { width, ...(height ? { height } : {}), withoutEnlargement: true };
     try {

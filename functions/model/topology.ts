@@ -11,6 +11,8 @@ const schema = z.object({
   ),
   completions: z.string(),
   replies: z.array(z.string()),
+  /** What Event Grid tells of new blobs in the inbox. */
+  inbox: z.string(),
   queues: z.array(z.object({ name: z.string(), requiresSession: z.boolean() })),
 });
 

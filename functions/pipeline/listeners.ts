@@ -10,8 +10,14 @@ export type JobEvent = ReturnType<typeof toEvent>;
 export type Listeners = { readonly [H in Happening]?: (event: JobEvent) => void | Promise<void> };
 export type Notify = (what: Happening, record: JobRecord) => void;
 
-export function createNotify(listeners: Listeners, log: Log): Notify {
+/** Who counts what happens, without failing. */
+export interface Counter {
+  count(what: Happening, record: JobRecord): void;
+}
+
+export function createNotify(listeners: Listeners, counter: Counter, log: Log): Notify {
   return (what, record) => {
+    counter.count(what, record);
     const listener = listeners[what];
     if (listener) void tell(listener, what, record, log);
   };

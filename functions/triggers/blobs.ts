@@ -1,32 +1,69 @@
-/** A blob saved as `inbox/{job type}/…` starts that job. */
+/**
+ * A blob saved as `inbox/{job type}/…` starts that job. The host finds it by its scan or, where it
+ * has none (Flex Consumption), Event Grid puts an event about it into a queue.
+ */
 import { createHash } from 'node:crypto';
 import { app, type InvocationContext } from '@azure/functions';
+import { z } from 'zod';
 import { inboxContainer } from '../azure/blobs.ts';
 import { LonghaulError } from '../errors.ts';
+import type { Topology } from '../model/topology.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
-import type { Log } from '../pipeline/ports.ts';
+import type { Blobs, Log } from '../pipeline/ports.ts';
 import type { Submitting } from '../pipeline/submit.ts';
+import type { Settings } from '../settings.ts';
 
-export function registerBlobs(worker: Submitting & { log: Log }): void {
-  app.storageBlob('start-from-inbox', {
-    connection: 'AzureWebJobsStorage',
-    path: `${inboxContainer}/{name}`,
-    handler: (content, context) => start(worker, content as Buffer, context),
-  });
+type Inbox = Submitting & { log: Log; topology: Topology; blobs: Blobs };
+
+export function registerInbox(worker: Inbox, source: Settings['INBOX']): void {
+  const name = 'start-from-inbox';
+  if (source === 'scan')
+    app.storageBlob(name, {
+      connection: 'AzureWebJobsStorage',
+      path: `${inboxContainer}/{name}`,
+      handler: (content, { triggerMetadata = {} }: InvocationContext) =>
+        start(worker, String(triggerMetadata['name']), {
+          content: content as Buffer,
+          version: versionOf(content as Buffer, triggerMetadata),
+        }),
+    });
+  if (source === 'events')
+    app.serviceBusQueue(name, {
+      connection: 'ServiceBus',
+      queueName: worker.topology.inbox,
+      handler: (event) => startFromEvent(worker, blobCreated.parse(event)),
+    });
+}
+
+// What the Blob storage event source says of a new blob, as CloudEvents.
+const blobCreated = z.object({
+  type: z.literal('Microsoft.Storage.BlobCreated'),
+  subject: z
+    .string()
+    .startsWith(`/blobServices/default/containers/${inboxContainer}/blobs/`)
+    .transform((subject) => subject.split('/blobs/').slice(1).join('/blobs/')),
+  data: z.object({ eTag: z.string() }),
+});
+
+async function startFromEvent(
+  worker: Inbox,
+  { subject: blob, data }: z.output<typeof blobCreated>,
+): Promise<void> {
+  const content = await worker.blobs.readInbox(blob);
+  await start(worker, blob, { content, version: data.eTag });
 }
 
 async function start(
-  worker: Submitting & { log: Log },
-  content: Buffer,
-  { triggerMetadata = {} }: InvocationContext,
+  worker: Inbox,
+  blob: string,
+  { content, version }: { content: Buffer; version: string },
 ): Promise<void> {
-  const blob = String(triggerMetadata['name']);
   const [, type] = /^([^/]+)\/./.exec(blob) ?? [];
   // Beside the folders lie blobs that jobs read.
   if (type === undefined) return;
   try {
     // Each version of a blob starts its job once, however often the host offers it.
-    const key = `${inboxContainer}/${blob} ${versionOf(content, triggerMetadata)}`;
+    const key = `${inboxContainer}/${blob} ${version}`;
     const { record } = await submitOnce(worker, { type, input: inputOf(blob, content) }, key);
     worker.log('info', `inbox: ${blob} started job ${record.id}`);
   } catch (error) {

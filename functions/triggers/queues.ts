@@ -1,4 +1,4 @@
-/** One worker function for each queue of the lanes that this app serves, and one for completions. */
+/** One worker function for each queue of the lanes that an app serves, and one for completions. */
 import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import type { Working } from '../pipeline/attempt.ts';
@@ -13,10 +13,10 @@ export function registerQueues(worker: Working, lanes: readonly string[]): void 
     registerWorker(worker, `work-${plain}`, plain, false);
     registerWorker(worker, `work-${keyed}`, keyed, true);
   }
-  registerCompletions(worker, worker.topology.completions);
 }
 
-function registerCompletions(worker: Working, queueName: string): void {
+export function registerCompletions(worker: Working): void {
+  const queueName = worker.topology.completions;
   app.serviceBusQueue('take-completions', {
     connection,
     queueName,

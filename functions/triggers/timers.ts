@@ -4,8 +4,8 @@ import { watchDeadLetters, watchDeadNews } from '../pipeline/dead-letters.ts';
 import { removeExpired } from '../pipeline/expiry.ts';
 import { tick } from '../schedules/tick.ts';
 
-/** Recurring jobs, and the look at what the broker gave up on. One instance runs each. */
-export function registerTimers(worker: Working, lanes: readonly string[]): void {
+/** Recurring jobs, and the removal of those nobody asks for any more. One instance runs each. */
+export function registerTimers(worker: Working): void {
   app.timer('run-schedules', {
     // Every `tickMs`.
     schedule: '*/15 * * * * *',
@@ -21,6 +21,10 @@ export function registerTimers(worker: Working, lanes: readonly string[]): void 
       if (removed > 0) worker.log('info', `${removed} expired jobs removed`);
     },
   });
+}
+
+/** The look at what the broker gave up on, in the lanes that this app serves. */
+export function registerWatch(worker: Working, lanes: readonly string[]): void {
   app.timer('watch-dead-letters', {
     schedule: '*/15 * * * * *',
     handler: async () => {

@@ -65,7 +65,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const registry = new Registry();
   supplyCoreModule(registry, log);
   const settlement = new Settlement();
-  const grpc = await serveSettlement(settlement, root);
+  const grpc = await serveSettlement(settlement);
   const main = options.main ?? mainOf(root);
   await import(pathToFileURL(join(root, main)).href);
   if (!registry.model)

@@ -158,8 +158,8 @@ function bytesOf(state: unknown): Buffer {
 const maxMessageBytes = 2_147_483_647;
 
 /** Serves `settlement` and tells the Node extension where, by the arguments of this process. */
-export async function serveSettlement(settlement: Settlement, root: string) {
-  const extension = createRequire(join(root, 'package.json')).resolve(
+export async function serveSettlement(settlement: Settlement) {
+  const extension = createRequire(import.meta.url).resolve(
     '@azure/functions-extensions-servicebus',
   );
   const definition = protoLoader.loadSync(join(dirname(extension), 'proto', 'settlement.proto'), {

@@ -9,6 +9,7 @@ const topology = {
   lanes: [{ name: 'standard', plain: 'p', keyed: 'k', maxTimeout: '10m' as const }],
   completions: 'c',
   replies: [],
+  inbox: 'inbox',
   queues: [],
 };
 const job = (more: object) =>

@@ -44,6 +44,7 @@ const topology = {
   ],
   completions,
   replies: ['replies'],
+  inbox: 'inbox',
   queues: [],
 };
 

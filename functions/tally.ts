@@ -1,0 +1,42 @@
+/** How many jobs ended, by type: one line a minute in the log, which alerts and workbook read. */
+
+import type { Happening } from './model/event.ts';
+import { hasEnded, type JobRecord } from './model/job-record.ts';
+import type { Clock, Log } from './pipeline/ports.ts';
+
+export const tallyPrefix = 'longhaul.ended';
+const everyMs = 60_000;
+
+/** Times are sums, in milliseconds: of waiting from submit to start, and of running. */
+type Counts = Record<string, number> & { waitMs: number; runMs: number };
+
+export class Tally {
+  #counts: Record<string, Counts> = {};
+  #cancel: (() => void) | undefined;
+  readonly #clock: Pick<Clock, 'after'>;
+  readonly #log: Log;
+
+  constructor(clock: Pick<Clock, 'after'>, log: Log) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  count(what: Happening, { type, createdAt, startedAt, finishedAt }: JobRecord): void {
+    if (!(hasEnded as (state: string) => boolean)(what)) return;
+    this.#counts[type] ??= { waitMs: 0, runMs: 0 };
+    const of = this.#counts[type];
+    of[what] = (of[what] ?? 0) + 1;
+    if (startedAt) of.waitMs += Date.parse(startedAt) - Date.parse(createdAt);
+    if (startedAt && finishedAt) of.runMs += Date.parse(finishedAt) - Date.parse(startedAt);
+    this.#cancel ??= this.#clock.after(everyMs, () => this.flush());
+  }
+
+  /** Also at shutdown; what a killed process counted is lost. */
+  flush(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (Object.keys(this.#counts).length === 0) return;
+    this.#log('info', `${tallyPrefix} ${JSON.stringify(this.#counts)}`);
+    this.#counts = {};
+  }
+}

@@ -1,0 +1,59 @@
+/** What `npm run package` makes runs by itself: nothing of it comes from this folder's node_modules. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import sharp from 'sharp';
+import { createPackage } from '../../deploy/package.ts';
+import { createClient } from '../support/client.ts';
+import { testStack } from '../support/stack.ts';
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'longhaul-package-'));
+  await createPackage(folder);
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+test('holds the bundle, its map, the host file and the topology; no tests, no sources, no settings', async () => {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .filter((file) => !file.startsWith('node_modules/'));
+  assert.deepEqual(files.sort(), [
+    '.funcignore',
+    'dist/functions/index.js',
+    'dist/functions/index.js.map',
+    'dist/functions/proto/settlement.proto',
+    'host.json',
+    'package-lock.json',
+    'package.json',
+    'topology.json',
+  ]);
+  const map = JSON.parse(await readFile(join(folder, 'dist/functions/index.js.map'), 'utf8'));
+  assert.ok(map.sources.some((source: string) => source.endsWith('functions/pipeline/execute.ts')));
+  assert.equal(map.sourcesContent, undefined);
+});
+
+test('runs jobs, one of them with native code', async () => {
+  const stack = await testStack({ root: folder, main: 'dist/functions/index.js' });
+  try {
+    const client = createClient(stack.url);
+    const image = await sharp({
+      create: { width: 8, height: 8, channels: 3, background: 'red' },
+    })
+      .png()
+      .toBuffer();
+    const inputs = {
+      report: { data: 'city,price\nDelft,10\n', groupBy: ['city'] },
+      thumbnail: { image: image.toString('base64'), width: 4 },
+    };
+    for (const [type, input] of Object.entries(inputs)) {
+      const done = await client.post({ type, input }, { prefer: 'wait=30' });
+      assert.equal(done.status, 200, await done.clone().text());
+    }
+  } finally {
+    await stack.remove();
+  }
+});
