@@ -4,14 +4,23 @@ import { watchDeadLetters, watchDeadNews } from '../pipeline/dead-letters.ts';
 import { removeExpired } from '../pipeline/expiry.ts';
 import { tick } from '../schedules/tick.ts';
 
+// The alert on a silent scheduler (bicep/alerts.bicep) listens for this line.
+export const heartbeat = 'longhaul.scheduler alive';
+const heartbeatMs = 5 * 60_000;
+
 /** Recurring jobs, and the removal of those nobody asks for any more. One instance runs each. */
 export function registerTimers(worker: Working): void {
+  let lastBeat = Number.NEGATIVE_INFINITY;
   app.timer('run-schedules', {
     // Every `tickMs`.
     schedule: '*/15 * * * * *',
     handler: async () => {
       const submitted = await tick(worker);
       if (submitted > 0) worker.log('info', `schedules: ${submitted} due`);
+      const now = worker.clock.now().getTime();
+      if (now - lastBeat < heartbeatMs) return;
+      lastBeat = now;
+      worker.log('info', heartbeat);
     },
   });
   app.timer('remove-expired', {
