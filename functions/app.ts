@@ -2,6 +2,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { app } from '@azure/functions';
+import { DefaultAzureCredential } from '@azure/identity';
+import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Clients, createClients } from './azure/clients.ts';
 import { createNotes } from './azure/notes.ts';
@@ -18,6 +20,7 @@ import { registerJobs } from './http/jobs.ts';
 import { registerDescriptions } from './http/openapi.ts';
 import { registerSchedules } from './http/schedules.ts';
 import { callback, type Outbound, webCall } from './jobs/built-in.ts';
+import { simulation } from './jobs/simulation.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { checkUrl } from './outbound/address.ts';
@@ -58,8 +61,8 @@ export interface AppOptions {
 export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}): void {
   const settings = readSettings();
   const topology = readTopology(new URL('../../topology.json', import.meta.url));
-  const outbound = { allowed: settings.OUTBOUND_ALLOW, secret: settings.CALLBACK_SECRET };
-  const types = new JobTypes([...catalogue, callback(outbound), webCall(outbound)], topology);
+  const outbound = outboundOf(settings);
+  const types = new JobTypes([...catalogue, ...builtIn(settings)], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
   const jobsTable = clients.table('longhauljobs');
@@ -113,6 +116,21 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerInbox(worker, settings.INBOX);
   registerCompletions(worker);
   registerTimers(worker);
+}
+
+const outboundOf = ({ OUTBOUND_ALLOW, CALLBACK_SECRET }: Settings): Outbound => ({
+  allowed: OUTBOUND_ALLOW,
+  secret: CALLBACK_SECRET,
+});
+
+/** The job types that come with Longhaul; the last where there is a Batch account. */
+function builtIn(settings: Settings): Catalogue {
+  const outbound = outboundOf(settings);
+  const always = [callback(outbound), webCall(outbound)];
+  const { BATCH_URL: url, BATCH_POOL: pool } = settings;
+  if (!url) return always;
+  const credential = new DefaultAzureCredential();
+  return [...always, simulation(createBatch({ url, pool, credential }))];
 }
 
 /** Told at submit, where somebody reads it. @throws BadRequestError */

@@ -37,6 +37,9 @@ const schema = z
       .optional(),
     /** Names and networks that callbacks and web calls may reach though they are not public. */
     OUTBOUND_ALLOW: list.default([]),
+    /** An Azure Batch account, `https://NAME.REGION.batch.azure.com`, and a pool of it, for `simulation`. */
+    BATCH_URL: z.url().optional(),
+    BATCH_POOL: z.string().default('longhaul'),
     /** The largest request body, in bytes. */
     MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
     /** How long a running handler has at shutdown before its job is handed back, in milliseconds. */

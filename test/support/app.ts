@@ -6,6 +6,8 @@ import { registerApp } from '../../functions/app.ts';
 import { defineJob } from '../../functions/define-job.ts';
 import { NonRetryableError } from '../../functions/errors.ts';
 import { catalogue } from '../../functions/jobs/catalogue.ts';
+import { simulation } from '../../functions/jobs/simulation.ts';
+import { memoryBatch } from './memory-batch.ts';
 import { waitingJobs } from './waiting-jobs.ts';
 
 const quick = { initial: '200ms', factor: 3, jitter: false } as const;
@@ -226,5 +228,6 @@ const all = [
   prioritised,
   shortlived,
   recurring,
+  simulation(memoryBatch()),
 ];
 registerApp(all, { on });
