@@ -1,0 +1,73 @@
+/**
+ * `npm run emulator:config`: writes the configuration of Microsoft's Service Bus emulator from
+ * topology.json, within what the emulator accepts, and says what it had to change.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { QueueDescription } from '../local/service-bus/entity/settings.ts';
+import { readTopology } from '../local/service-bus/start.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+export const configFile = join(root, 'deploy/emulator/servicebus.json');
+
+// Its Config-schema.json (Azure/azure-service-bus-emulator-installer) takes no more than these.
+const hour = 'PT1H';
+const fiveMinutes = 'PT5M';
+const mostDeliveries = 10;
+const mostQueues = 50;
+
+export async function emulatorConfig(): Promise<{ config: unknown; changed: string[] }> {
+  const queues = await readTopology(join(root, 'topology.json'));
+  if (queues.length > mostQueues)
+    throw new Error(`The emulator takes ${mostQueues} queues, topology.json has ${queues.length}.`);
+  const changed: string[] = [];
+  const namespace = {
+    Name: 'sbemulatorns',
+    Queues: queues.map((queue) => ({ Name: queue.name, Properties: toProperties(queue, changed) })),
+    Topics: [],
+  };
+  const config = { UserConfig: { Namespaces: [namespace], Logging: { Type: 'Console' } } };
+  return { config, changed };
+}
+
+function toProperties(queue: QueueDescription, changed: string[]) {
+  const atMost = (setting: keyof QueueDescription, given: string | undefined, limit: string) => {
+    if (given === undefined || seconds(given) <= seconds(limit)) return given ?? limit;
+    changed.push(`${queue.name}.${setting}: ${given} becomes ${limit}`);
+    return limit;
+  };
+  return {
+    RequiresSession: queue.requiresSession ?? false,
+    RequiresDuplicateDetection: queue.requiresDuplicateDetection ?? false,
+    DuplicateDetectionHistoryTimeWindow: atMost(
+      'duplicateDetectionHistoryTimeWindow',
+      queue.duplicateDetectionHistoryTimeWindow,
+      fiveMinutes,
+    ),
+    DefaultMessageTimeToLive: atMost(
+      'defaultMessageTimeToLive',
+      queue.defaultMessageTimeToLive,
+      hour,
+    ),
+    LockDuration: queue.lockDuration,
+    MaxDeliveryCount: Math.min(queue.maxDeliveryCount ?? mostDeliveries, mostDeliveries),
+    DeadLetteringOnMessageExpiration: queue.deadLetteringOnMessageExpiration ?? false,
+    ForwardDeadLetteredMessagesTo: '',
+    ForwardTo: '',
+  };
+}
+
+function seconds(duration: string): number {
+  const match = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(duration);
+  const [days = 0, hours = 0, minutes = 0, rest = 0] = (match ?? [])
+    .slice(1)
+    .map((n) => Number(n ?? 0));
+  return ((days * 24 + hours) * 60 + minutes) * 60 + rest;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { config, changed } = await emulatorConfig();
+  await writeFile(configFile, `${JSON.stringify(config, null, 2)}\n`);
+  process.stdout.write(`${configFile}\n${changed.map((line) => `  ${line}\n`).join('')}`);
+}

@@ -1,0 +1,177 @@
+/**
+ * Compose, Kubernetes, azd and workflow files. With SCHEMAS (a folder, see docs/deploy.md) also against
+ * the schemas of those who read them.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
+import { TriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication';
+import { Ajv } from 'ajv';
+import { build } from 'esbuild';
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
+import { Namespace } from 'kubernetes-models/v1/Namespace';
+import { Service } from 'kubernetes-models/v1/Service';
+import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
+import { parse, parseAllDocuments } from 'yaml';
+import { configFile, emulatorConfig } from '../../deploy/emulator.ts';
+import { readTopology } from '../../functions/model/topology.ts';
+import { readSettings } from '../../functions/settings.ts';
+import { root, testStack } from '../support/stack.ts';
+
+const read = (file: string) => readFileSync(join(root, file), 'utf8');
+const topology = readTopology(new URL('../../../topology.json', import.meta.url));
+
+test("the emulator's configuration is what topology.json gives", async () => {
+  const { config } = await emulatorConfig();
+  assert.deepEqual(JSON.parse(readFileSync(configFile, 'utf8')), config, 'npm run emulator:config');
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: YAML of any kind
+type Yaml = any;
+
+test('compose: three services, on loopback only, with the configuration mounted', () => {
+  const { services } = parse(read('deploy/emulator/compose.yaml')) as Yaml;
+  assert.deepEqual(Object.keys(services), ['sql', 'servicebus', 'azurite']);
+  for (const service of Object.values<Yaml>(services))
+    for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/);
+  assert.ok(services.servicebus.volumes[0].startsWith('./servicebus.json:'));
+  assert.ok(existsSync(join(root, 'deploy/emulator/servicebus.json')));
+  // Not floating: `latest` moved under people before.
+  assert.match(services.servicebus.image, /:\d+\.\d+\.\d+$/);
+});
+
+const kinds = {
+  Namespace,
+  ServiceAccount,
+  ConfigMap,
+  Deployment,
+  Service,
+  TriggerAuthentication,
+  ScaledObject,
+};
+const manifests = () =>
+  parseAllDocuments(read('deploy/kubernetes.yaml')).map((document) => document.toJS() as Yaml);
+
+test('Kubernetes: every manifest fits its schema', () => {
+  for (const manifest of manifests()) {
+    const Kind = kinds[manifest.kind as keyof typeof kinds] as new (
+      value: Yaml,
+    ) => { validate(): void };
+    assert.ok(Kind, manifest.kind);
+    new Kind(manifest).validate();
+  }
+  const [broken] = manifests().filter(({ kind }) => kind === 'ScaledObject');
+  broken.spec.minReplicaCount = 'none';
+  assert.throws(() => new ScaledObject(broken).validate());
+});
+
+test('Kubernetes: every lane has its workers, each scaled by the queues of its lanes, to zero', () => {
+  const all = manifests();
+  const deployments = all.filter(({ kind }) => kind === 'Deployment');
+  const settingsOf = ({ spec }: Yaml): Record<string, string> => {
+    const [container] = spec.template.spec.containers;
+    const own = Object.fromEntries(container.env.map(({ name, value }: Yaml) => [name, value]));
+    return { ...all.find(({ kind }) => kind === 'ConfigMap').data, ...own };
+  };
+  const lanes: string[] = [];
+  for (const deployment of deployments) {
+    const settings = readSettings(settingsOf(deployment));
+    lanes.push(...settings.LANES);
+    const { terminationGracePeriodSeconds: grace } = deployment.spec.template.spec;
+    assert.ok(settings.SHUTDOWN_GRACE_MS < grace * 1000, 'handlers end before the pod is killed');
+    const scaled = all.find(
+      ({ kind, spec }) =>
+        kind === 'ScaledObject' && spec.scaleTargetRef.name === deployment.metadata.name,
+    );
+    assert.equal(Boolean(scaled), settings.API === 'off', 'who runs timers is not scaled to zero');
+    if (!scaled) continue;
+    assert.equal(scaled.spec.minReplicaCount, 0);
+    const queues = topology.lanes
+      .filter(({ name }) => settings.LANES.includes(name))
+      .flatMap(({ plain, keyed }) => [plain, keyed]);
+    assert.deepEqual(
+      scaled.spec.triggers.map((trigger: Yaml) => trigger.metadata.queueName),
+      queues,
+    );
+  }
+  assert.deepEqual(lanes.sort(), topology.lanes.map(({ name }) => name).sort());
+});
+
+test('azd: the services are the apps of the template, from the package', () => {
+  const { services, infra } = parse(read('azure.yaml')) as Yaml;
+  assert.deepEqual(Object.keys(services), ['api', 'heavy']);
+  assert.equal(infra.path, 'bicep');
+  for (const { project, remoteBuild } of Object.values<Yaml>(services))
+    assert.deepEqual([project, remoteBuild], ['./dist/package', false]);
+});
+
+/** GitHub's own; bundled, as it imports JSON in a way that Node 20 and 22 refuse. */
+async function workflowParser() {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(import.meta.resolve('@actions/workflow-parser'))],
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    write: false,
+  });
+  const module = { exports: {} };
+  const require = createRequire(import.meta.url);
+  new Function('module', 'require', outputFiles[0]?.text ?? '')(module, require);
+  return module.exports as typeof import('@actions/workflow-parser');
+}
+
+test('the workflow is one that GitHub takes, keeps no secret and logs in by OpenID Connect', async () => {
+  const file = '.github/workflows/deploy.yml';
+  const { NoOperationTraceWriter, parseWorkflow } = await workflowParser();
+  const errorsOf = (content: string) =>
+    parseWorkflow({ name: file, content }, new NoOperationTraceWriter()).context.errors.getErrors();
+  assert.deepEqual(errorsOf(read(file)), []);
+  assert.notDeepEqual(errorsOf('on: push\njobs:\n  a:\n    step: []\n'), []);
+  assert.doesNotMatch(read(file), /secrets\./);
+  assert.match(read(file), /id-token: write/);
+});
+
+test('the smoke test passes where a job runs, and fails where none does', async () => {
+  const run = promisify(execFile);
+  const smoke = join(root, 'deploy/smoke.sh');
+  const stack = await testStack();
+  try {
+    const env = { ...process.env, API_URL: `${stack.url}/api`, TRIES: '30', PAUSE: '1' };
+    const { stdout } = await run('bash', [smoke], { env });
+    assert.match(stdout, /A job ran: .*"succeeded"/);
+    await assert.rejects(
+      run('bash', [smoke], {
+        env: { ...env, API_URL: `${stack.url}/nothing`, TRIES: '1', PAUSE: '0' },
+      }),
+      /No job ran/,
+    );
+  } finally {
+    await stack.remove();
+  }
+});
+
+const schemas = process.env['SCHEMAS'];
+const pairs = {
+  'compose.json': () => parse(read('deploy/emulator/compose.yaml')),
+  'azure.json': () => parse(read('azure.yaml')),
+  'workflow.json': () => parse(read('.github/workflows/deploy.yml')),
+  'emulator.json': () => JSON.parse(readFileSync(configFile, 'utf8')),
+};
+for (const [schema, value] of Object.entries(pairs))
+  test(`fits ${schema}`, { skip: !schemas && 'set SCHEMAS, see docs/deploy.md' }, () => {
+    const text = readFileSync(join(schemas ?? '', schema), 'utf8');
+    const { $schema, $id, ...rules } = JSON.parse(text);
+    const ajv = new Ajv({ strict: false, logger: false, unicodeRegExp: false });
+    // What a schema takes from elsewhere is of services that are not used here.
+    for (const [, elsewhere] of text.matchAll(/"\$ref": "(https:[^"#]+)/g))
+      if (elsewhere && !ajv.getSchema(elsewhere)) ajv.addSchema({}, elsewhere);
+    const validate = ajv.compile(rules);
+    assert.ok(validate(value()), JSON.stringify(validate.errors));
+  });
