@@ -18,7 +18,7 @@ const mostDeliveries = 10;
 const mostQueues = 50;
 
 export async function emulatorConfig(): Promise<{ config: unknown; changed: string[] }> {
-  const queues = await readTopology(join(root, 'topology.json'));
+  const { queues } = await readTopology(join(root, 'topology.json'));
   if (queues.length > mostQueues)
     throw new Error(`The emulator takes ${mostQueues} queues, topology.json has ${queues.length}.`);
   const changed: string[] = [];

@@ -1,21 +1,33 @@
 /** The embedded Service Bus: `start()` for programs and tests, or a command of its own. */
 import { readFile } from 'node:fs/promises';
+import type { z } from 'zod';
 import { type Clock, systemClock } from '../clock.ts';
-import { listen } from './amqp/listener.ts';
-import { type QueueDescription, topologyOfQueues } from './entity/settings.ts';
+import { standardMessageBytes } from './amqp/faults.ts';
+import { type Certificate, listen } from './amqp/listener.ts';
+import { type SharedKey, Tokens } from './amqp/tokens.ts';
+import { type QueueDescription, type TopicDescription, topologySchema } from './entity/settings.ts';
 import { Namespace } from './namespace.ts';
 import { openDiskStore } from './store/disk.ts';
 import { openMemoryStore } from './store/memory.ts';
 
 export interface BrokerOptions {
-  /** The queues, in the names of `topology.json`. */
-  queues: readonly QueueDescription[];
+  /** In the names of `topology.json`, which are ARM's. Default none: the administration makes them. */
+  queues?: readonly QueueDescription[] | undefined;
+  topics?: readonly TopicDescription[] | undefined;
   /** Folder to keep messages in; without one they live as long as the process. */
   data?: string | undefined;
   /** Default 127.0.0.1. */
   host?: string | undefined;
-  /** Default 0: one that is free. */
+  /** AMQP, WebSockets and the HTTP administration. Default 0: one that is free. */
   port?: number | undefined;
+  /** The administration on a port of its own too; 0: one that is free. Default none. */
+  adminPort?: number | undefined;
+  /** With a certificate the same port speaks TLS too. */
+  tls?: Certificate | undefined;
+  /** When given, tokens and keys are checked. Default: everybody may do everything. */
+  keys?: readonly SharedKey[] | undefined;
+  /** Default 262,144: that of the Standard tier. */
+  maxMessageBytes?: number | undefined;
   clock?: Clock | undefined;
   /** True when no client outlived the last broker: its locks end at once. Default false. */
   releaseLocks?: boolean | undefined;
@@ -23,22 +35,39 @@ export interface BrokerOptions {
 
 export interface Broker {
   port: number;
+  adminPort: number | undefined;
   /** For the unmodified `@azure/service-bus`. */
   connectionString: string;
   close(): Promise<void>;
 }
 
+const anyKey: SharedKey = { name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VALUE' };
+
+/** @throws Error that says what is wrong with the topology, the data or the port */
 export async function start(options: BrokerOptions): Promise<Broker> {
   const host = options.host ?? '127.0.0.1';
+  const clock = options.clock ?? systemClock;
+  const topology = checkTopology(options, 'The options');
   const store = options.data === undefined ? openMemoryStore() : await openDiskStore(options.data);
-  const namespace = await Namespace.open(options.queues, store, options.clock ?? systemClock, {
+  const namespace = await Namespace.open(topology, store, {
+    clock,
     releaseLocks: options.releaseLocks ?? false,
   });
-  const listener = await listen(namespace, { host, port: options.port ?? 0 });
-  const key = 'SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE';
+  const now = () => clock.now();
+  const listener = await listen(namespace, {
+    host,
+    port: options.port ?? 0,
+    adminPort: options.adminPort,
+    tls: options.tls,
+    tokens: new Tokens(options.keys ?? [], now),
+    now,
+    maxMessageBytes: options.maxMessageBytes ?? standardMessageBytes,
+  });
+  const { name, key } = options.keys?.[0] ?? anyKey;
   return {
     port: listener.port,
-    connectionString: `Endpoint=sb://${host}:${listener.port};${key};UseDevelopmentEmulator=true;`,
+    adminPort: listener.adminPort,
+    connectionString: `Endpoint=sb://${host}:${listener.port};SharedAccessKeyName=${name};SharedAccessKey=${key};UseDevelopmentEmulator=true;`,
     async close() {
       await listener.close();
       await namespace.close();
@@ -46,10 +75,14 @@ export async function start(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** The queues of a topology file; throws an error that names what is wrong in it. */
-export async function readTopology(file: string): Promise<QueueDescription[]> {
-  const parsed = topologyOfQueues.safeParse(JSON.parse(await readFile(file, 'utf8')));
-  if (parsed.success) return parsed.data.queues;
-  const where = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new Error(`${file} does not describe queues:\n  ${where.join('\n  ')}`);
+/** The entities of a topology file; throws an error that names what is wrong in it. */
+export async function readTopology(file: string) {
+  return checkTopology(JSON.parse(await readFile(file, 'utf8')), file);
+}
+
+function checkTopology(given: unknown, where: string): z.output<typeof topologySchema> {
+  const parsed = topologySchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const wrong = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new Error(`${where} does not describe queues and topics:\n  ${wrong.join('\n  ')}`);
 }

@@ -4,7 +4,7 @@ import { ServiceBusFault } from '../entity/errors.ts';
 import type { ReceiverInternals, SenderInternals } from './rhea-internals.ts';
 
 // The service's limit in the Standard tier; the SDKs size their batches by it.
-export const maxMessageSize = 262_144;
+export const standardMessageBytes = 262_144;
 
 /** Attach with no terminus and detach with the error, in one write: the SDKs read the two together. */
 export function refuse(link: SenderInternals | ReceiverInternals, fault: unknown): void {

@@ -3,24 +3,24 @@ import { randomUUID } from 'node:crypto';
 import type { EventContext, Receiver } from 'rhea';
 import { ServiceBusFault } from '../entity/errors.ts';
 import type { Queue } from '../entity/queue.ts';
-import { maxMessageSize, toAmqpError } from './faults.ts';
+import { toAmqpError } from './faults.ts';
 import { type Content, MalformedMessage, messagesOfBatch, parseMessage } from './message.ts';
 import { accepted, rawOf, rejected, update } from './rhea-internals.ts';
 
 const batchFormat = 0x80013700;
 
-export function receiveFromClient(receiver: Receiver, queue: Queue): void {
+export function receiveFromClient(receiver: Receiver, queue: Queue, maxMessageSize: number): void {
   receiver.on('message', (context: EventContext) => {
     const { delivery } = context;
     if (!delivery) return;
-    accept(context, queue).then(
+    accept(context, queue, maxMessageSize).then(
       () => update(delivery, accepted()),
       (fault) => update(delivery, rejected(toAmqpError(fault))),
     );
   });
 }
 
-async function accept(context: EventContext, queue: Queue): Promise<void> {
+async function accept(context: EventContext, queue: Queue, maxMessageSize: number): Promise<void> {
   const raw = rawOf(context);
   if (raw.length > maxMessageSize)
     throw new ServiceBusFault(

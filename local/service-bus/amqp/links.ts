@@ -1,22 +1,28 @@
 /** The links of one connection: who asked for what, and which of the four kinds of node answers. */
-import type { EventContext, Sender, Session } from 'rhea';
+import type { EventContext, Message, Sender, Session } from 'rhea';
+import { parseAddress } from '../address.ts';
 import { ServiceBusFault } from '../entity/errors.ts';
-import { type Namespace, parseAddress } from '../namespace.ts';
-import { maxMessageSize, refuse } from './faults.ts';
+import type { Namespace } from '../namespace.ts';
+import { refuse, toAmqpError } from './faults.ts';
 import { receiveFromClient } from './incoming.ts';
 import { answerManagement } from './management.ts';
 import { OutgoingLink } from './outgoing.ts';
-import { answerRequests, type ReplyLinks } from './request-response.ts';
+import { type Answer, answerRequests, type ReplyLinks } from './request-response.ts';
 import { attachOf, type ReceiverInternals, type SenderInternals } from './rhea-internals.ts';
+import type { Grants } from './tokens.ts';
 import { int, string } from './types.ts';
 
 export class ConnectionLinks implements ReplyLinks {
   readonly #namespace: Namespace;
+  readonly #grants: Grants;
+  readonly #maxMessageBytes: number;
   readonly #outgoing = new Map<Sender, OutgoingLink>();
   readonly #replies = new Set<Sender>();
 
-  constructor(namespace: Namespace) {
+  constructor(namespace: Namespace, grants: Grants, maxMessageBytes: number) {
     this.#namespace = namespace;
+    this.#grants = grants;
+    this.#maxMessageBytes = maxMessageBytes;
   }
 
   /** A link on which the client sends: to a queue, to `$cbs` or to a queue's `$management`. */
@@ -29,14 +35,19 @@ export class ConnectionLinks implements ReplyLinks {
       if (typeof target !== 'string') throw noAnonymousTerminus();
       echo(link);
       const address = parseAddress(target);
-      if (address.path.toLowerCase() === '$cbs') answerRequests(receiver, this, acceptToken);
+      if (address.path.toLowerCase() === '$cbs')
+        answerRequests(receiver, this, (request) => this.#takeToken(request));
       else {
+        this.#grants.check(address.path);
         const queue = this.#namespace.queue(address, host);
         if (address.isManagement)
-          answerRequests(receiver, this, (request) => answerManagement(queue, request));
+          answerRequests(receiver, this, (request) =>
+            answerManagement(queue, request, () => this.#namespace.changed(address)),
+          );
         else {
-          link.local.attach['max_message_size'] = maxMessageSize;
-          receiveFromClient(receiver, queue);
+          queue.checkSend([]);
+          link.local.attach['max_message_size'] = this.#maxMessageBytes;
+          receiveFromClient(receiver, queue, this.#maxMessageBytes);
         }
       }
     } catch (fault) {
@@ -55,11 +66,15 @@ export class ConnectionLinks implements ReplyLinks {
       echo(link);
       const address = parseAddress(source);
       if (address.path.toLowerCase() === '$cbs' || address.isManagement) {
-        if (address.isManagement) this.#namespace.queue(address, host);
+        if (address.isManagement) {
+          this.#grants.check(address.path);
+          this.#namespace.queue(address, host);
+        }
         this.#replies.add(sender);
         sender.on('sender_close', () => this.#replies.delete(sender));
         return;
       }
+      this.#grants.check(address.path);
       const queue = this.#namespace.queue(address, host);
       const outgoing = new OutgoingLink(sender, queue);
       this.#outgoing.set(sender, outgoing);
@@ -78,6 +93,20 @@ export class ConnectionLinks implements ReplyLinks {
       open.find((sender) => sender.name === replyTo) ??
       open.find((sender) => sender.session === session)
     );
+  }
+
+  /** The client reads again: what was held back may go. */
+  resume(): void {
+    for (const outgoing of this.#outgoing.values()) outgoing.resume();
+  }
+
+  #takeToken({ body, application_properties: properties = {} }: Message): Answer {
+    try {
+      this.#grants.put(String(body), String(properties['name'] ?? ''));
+      return answered(202, 'Accepted');
+    } catch (fault) {
+      return answered(401, toAmqpError(fault).description);
+    }
   }
 
   closeSession(session: Session | undefined): void {
@@ -101,8 +130,8 @@ export class ConnectionLinks implements ReplyLinks {
 const hostOf = (connection: EventContext['connection']): string =>
   (connection as unknown as { hostname?: string }).hostname ?? 'localhost';
 
-const acceptToken = () => ({
-  properties: { 'status-code': int(202), 'status-description': string('Accepted') },
+const answered = (status: number, description: string): Answer => ({
+  properties: { 'status-code': int(status), 'status-description': string(description) },
 });
 
 const noAnonymousTerminus = () =>

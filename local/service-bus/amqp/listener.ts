@@ -1,61 +1,115 @@
-/** Sockets and connections: SASL, the tuning that makes loopback fast, and what a dropped one leaves. */
+/**
+ * One port for everything: AMQP, AMQP over WebSockets, the HTTP administration, and with a certificate
+ * all of them over TLS. The first byte tells which.
+ */
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
-import rhea, { type ConnectionOptions, type Container } from 'rhea';
+import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { createWebSocketStream, WebSocketServer } from 'ws';
+import { administration } from '../admin/routes.ts';
 import type { Namespace } from '../namespace.ts';
-import { ConnectionLinks } from './links.ts';
-import { type ConnectionInternals, receiveRaw, type SessionInternals } from './rhea-internals.ts';
+import { type ConnectionOptions, serveConnection } from './connection.ts';
 
-const options = {
-  max_frame_size: 65_536,
-  channel_max: 8191,
-  idle_time_out: 240_000,
-  sender_options: { autosettle: false, treat_modified_as_released: false },
-  // 1000 credits: a JavaScript sender that meets none sleeps a whole second.
-  receiver_options: { autoaccept: false, autosettle: true, credit_window: 1000 },
-  all_errors_non_fatal: true,
-  reconnect: false,
-};
+export interface Certificate {
+  cert: string | Buffer;
+  key: string | Buffer;
+}
 
-function createContainer(): Container {
-  const container = rhea.create_container({ id: 'longhaul-service-bus' });
-  const mechanisms = container.sasl_server_mechanisms as unknown as {
-    enable_anonymous(): void;
-    enable_plain(check: () => boolean): void;
-    [name: string]: unknown;
-  };
-  mechanisms.enable_anonymous();
-  mechanisms.enable_plain(() => true);
-  // The mechanism by which the .NET SDK says that a token will follow; its exchange is ANONYMOUS.
-  mechanisms['MSSBCBS'] = mechanisms['ANONYMOUS'];
-  return container;
+export interface ListenerOptions extends ConnectionOptions {
+  host: string;
+  port: number;
+  /** For the administration alone, as the official emulator has it on 5300. */
+  adminPort?: number | undefined;
+  tls?: Certificate | undefined;
 }
 
 export interface Listener {
   port: number;
+  adminPort: number | undefined;
   close(): Promise<void>;
 }
 
-export async function listen(
-  namespace: Namespace,
-  { host, port }: { host: string; port: number },
-): Promise<Listener> {
-  const container = createContainer();
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+const webSocketPath = '/$servicebus/websocket';
+// Who connects and says nothing for so long is let go.
+const silenceMs = 30_000;
+
+export async function listen(namespace: Namespace, options: ListenerOptions): Promise<Listener> {
+  const sockets = new Set<Duplex>();
+  const keep = (socket: Duplex) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    serve(container, namespace, socket);
+    socket.on('error', () => socket.destroy());
+  };
+  const amqp = (socket: Duplex) => serveConnection(namespace, socket, options);
+  const http = createHttp(namespace, options, (stream) => {
+    keep(stream);
+    amqp(stream);
   });
-  await listening(server, host, port);
-  const address = server.address();
+  const route = (secure: TlsServer | undefined) => (socket: Socket) => {
+    keep(socket);
+    tellApart(socket, { amqp, http, secure });
+  };
+  const secure = options.tls && createTlsServer(options.tls, (s) => route(undefined)(s));
+  secure?.on('tlsClientError', (_, socket) => socket.destroy());
+  const server = createServer(route(secure));
+  await listening(server, options.host, options.port);
+  const admin = options.adminPort === undefined ? undefined : createServer(route(secure));
+  if (admin) await listening(admin, options.host, options.adminPort ?? 0);
   return {
-    port: typeof address === 'object' && address ? address.port : port,
+    port: portOf(server),
+    adminPort: admin && portOf(admin),
     async close() {
-      const closed = new Promise((resolve) => server.close(resolve));
+      const closed = [server, admin].map(
+        (each) => each && new Promise((resolve) => each.close(resolve)),
+      );
       for (const socket of sockets) socket.destroy();
-      await closed;
+      await Promise.all(closed);
     },
   };
+}
+
+interface Ways {
+  amqp(socket: Duplex): void;
+  http: HttpServer;
+  secure: TlsServer | undefined;
+}
+
+/** AMQP begins with its name, TLS with a handshake record, HTTP with a method: none with an A. */
+function tellApart(socket: Socket, { amqp, http, secure }: Ways): void {
+  socket.setTimeout(silenceMs, () => socket.destroy());
+  socket.once('readable', () => {
+    const first = socket.read(1) as Buffer | null;
+    if (!first) return;
+    socket.setTimeout(0);
+    socket.unshift(first);
+    if (first[0] === 0x41) amqp(socket);
+    else if (first[0] !== 0x16) http.emit('connection', socket);
+    else if (secure) secure.emit('connection', socket);
+    else socket.destroy();
+  });
+}
+
+function createHttp(
+  namespace: Namespace,
+  options: ListenerOptions,
+  serve: (stream: Duplex) => void,
+): HttpServer {
+  const handle = administration(namespace, options.tokens);
+  const server = createHttpServer((request, response) => void handle(request, response));
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: 2 * options.maxMessageBytes,
+    handleProtocols: (offered) => (offered.has('AMQPWSB10') ? 'AMQPWSB10' : false),
+  });
+  server.on('upgrade', (request, socket, head) => {
+    if (new URL(request.url ?? '/', 'http://local').pathname !== webSocketPath) socket.destroy();
+    else
+      webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+        serve(createWebSocketStream(webSocket)),
+      );
+  });
+  return server;
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {
@@ -65,66 +119,4 @@ function listening(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-function serve(container: Container, namespace: Namespace, socket: Socket): void {
-  const connection = container.create_connection(
-    options as unknown as ConnectionOptions,
-  ) as unknown as ConnectionInternals;
-  const links = new ConnectionLinks(namespace);
-  connection.on('session_open', ({ session }) => {
-    if (session) receiveRaw(session as SessionInternals);
-  });
-  connection.on('receiver_open', (context) => links.clientSends(context));
-  connection.on('sender_open', (context) => links.clientReceives(context));
-  connection.on('session_close', ({ session }) => links.closeSession(session));
-  connection.on('connection_close', () => links.closeAll());
-  connection.on('disconnected', () => links.closeAll());
-  // A client's broken frame ends its own connection, nothing else.
-  connection.on('protocol_error', () => socket.destroy());
-  connection.on('error', () => socket.destroy());
-  connection.on('connection_error', () => undefined);
-  connection.on('session_error', () => undefined);
-  connection.on('sender_error', () => undefined);
-  connection.on('receiver_error', () => undefined);
-  socket.on('error', () => socket.destroy());
-  socket.on('close', () => {
-    links.closeAll();
-    // rhea ends its heartbeats at the peer's FIN only; a socket that was destroyed brings none.
-    connection._disconnected();
-  });
-  tune(connection, socket);
-  connection.accept(socket);
-}
-
-/**
- * The SDK leaves Nagle's algorithm on: a frame of its that gets no answer holds back the next one
- * until the kernel's delayed acknowledgement, 40 ms later. So whenever a read produced no write an
- * empty frame goes out, for the acknowledgement to ride on. Writes of one turn go out as one.
- */
-function tune(connection: ConnectionInternals, socket: Socket): void {
-  socket.setNoDelay(true);
-  const output = connection.output.bind(connection);
-  let corked = false;
-  let wrote = false;
-  connection.output = () => {
-    wrote = true;
-    if (!corked) {
-      corked = true;
-      socket.cork();
-      process.nextTick(() => {
-        corked = false;
-        socket.uncork();
-      });
-    }
-    output();
-  };
-  let checking = false;
-  socket.on('data', () => {
-    wrote = false;
-    if (checking) return;
-    checking = true;
-    setImmediate(() => {
-      checking = false;
-      if (!wrote && connection.is_open() && socket.writable) connection._write_frame();
-    });
-  });
-}
+const portOf = (server: Server) => (server.address() as { port: number }).port;

@@ -6,13 +6,17 @@ import type { Message } from '../entity/message.ts';
 import type { Queue } from '../entity/queue.ts';
 import { toAmqpError } from './faults.ts';
 import { parse } from './incoming.ts';
-import { formatMessage } from './message.ts';
+import { formatMessage, withoutBody } from './message.ts';
 import { toEnvelope } from './outgoing.ts';
 import type { Answer } from './request-response.ts';
+import { ruleOperations } from './rule-operations.ts';
 import { arrayOf, int, string, symbol, timestamp, tokenBytes, toNumber } from './types.ts';
 
 type Body = Record<string, unknown>;
 type Operation = (queue: Queue, body: Body) => Body | 'nothing' | undefined;
+
+// What the service deletes at most with one call.
+const mostDeleted = 4000;
 
 const { types } = rhea;
 
@@ -41,7 +45,18 @@ const operations: Record<string, Operation> = {
     const count = Number(body['message-count']);
     const found = queue.peek(from, count, text(body['session-id']));
     if (found.length === 0) return 'nothing';
-    return { messages: found.map((message) => entry(message)) };
+    const omitsBody = body['omit-message-body'] === true;
+    return { messages: found.map((message) => entry(message, omitsBody)) };
+  },
+  'com.microsoft:batch-delete-messages': (queue, body) => {
+    const before = body['enqueued-time-utc'];
+    const count = Math.min(Number(body['message-count'] ?? 0), mostDeleted);
+    const deleted = queue.purge(
+      count,
+      before === undefined || before === null ? Number.POSITIVE_INFINITY : Number(before),
+      text(body['session-id']),
+    );
+    return deleted === 0 ? 'nothing' : { 'message-count': int(deleted) };
   },
   'com.microsoft:receive-by-sequence-number': (queue, body) => {
     const taken: Message[] = [];
@@ -70,16 +85,21 @@ const operations: Record<string, Operation> = {
   }),
   'com.microsoft:get-message-sessions': (queue, body) => {
     const skip = Number(body['skip'] ?? 0);
-    const ids = sessionsOf(queue).ids.slice(skip, skip + Number(body['top'] ?? 100));
+    const ids = sessionsOf(queue).list(skip, Number(body['top'] ?? 100));
     if (ids.length === 0) return 'nothing';
     return { skip: int(skip + ids.length), 'sessions-ids': ids };
   },
 };
 
-export async function answerManagement(queue: Queue, request: AmqpMessage): Promise<Answer> {
+/** `rulesChanged` is told of a subscription's rules, which are not the queue's to keep. */
+export async function answerManagement(
+  queue: Queue,
+  request: AmqpMessage,
+  rulesChanged: () => void,
+): Promise<Answer> {
   const operation = String(request.application_properties?.['operation']);
   try {
-    const run = operations[operation];
+    const run = operations[operation] ?? ruleOperations(rulesChanged)[operation];
     if (!run)
       throw new ServiceBusFault(
         'amqp:not-implemented',
@@ -96,6 +116,10 @@ export async function answerManagement(queue: Queue, request: AmqpMessage): Prom
 }
 
 const statusOf: Record<string, number> = {
+  'com.microsoft:argument-error': 400,
+  'com.microsoft:entity-already-exists': 409,
+  'com.microsoft:entity-disabled': 403,
+  'amqp:resource-limit-exceeded': 403,
   'com.microsoft:message-lock-lost': 410,
   'com.microsoft:session-lock-lost': 410,
   'com.microsoft:message-not-found': 404,
@@ -110,8 +134,11 @@ const answered = (status: number, description: string, body?: Body): Answer => (
   ...(body ? { body } : {}),
 });
 
-function entry(message: Message): Body {
-  const content = types.wrap_binary(formatMessage(toEnvelope(message)));
+function entry(message: Message, omitsBody = false): Body {
+  const envelope = toEnvelope(message);
+  const { content: whole } = envelope;
+  const shown = omitsBody ? { ...whole, bare: withoutBody(whole.bare) } : whole;
+  const content = types.wrap_binary(formatMessage({ ...envelope, content: shown }));
   if (!message.lock) return { message: content };
   return { message: content, 'lock-token': types.wrap_uuid(tokenBytes(message.lock.token)) };
 }

@@ -211,17 +211,53 @@ export function formatMessage({ content, deliveryCount, annotations }: Envelope)
   ]);
 }
 
-/** The bare message with these application properties added or replaced; the others stay as they are. */
+/** The decoded fields of the properties section, in its order. */
+export function fieldsOf(bare: Buffer): unknown[] {
+  const properties = sectionsOf(bare).find(({ code }) => code === section.properties);
+  return properties ? itemsOf(bare, properties.value).map(decodeValue) : [];
+}
+
+/** The bare message with these fields of its properties section; null for none. */
+export function withFields(bare: Buffer, changes: ReadonlyMap<number, unknown>): Buffer {
+  const properties = sectionsOf(bare).find(({ code }) => code === section.properties);
+  const fields = properties ? itemsOf(bare, properties.value) : [];
+  for (const [place, value] of changes) {
+    while (fields.length <= place) fields.push(Buffer.from([0x40]));
+    // A content type is a symbol, all else that can be set a string.
+    fields[place] = encodeValue(
+      place === 6 && value !== null ? types.wrap_symbol(String(value)) : value,
+    );
+  }
+  return Buffer.concat([
+    described(section.properties, compound('list', fields)),
+    bare.subarray(properties?.end ?? 0),
+  ]);
+}
+
+export function applicationPropertiesOf(bare: Buffer): Map<string, unknown> {
+  const found = sectionsOf(bare).find(({ code }) => code === section.applicationProperties);
+  const items = found ? itemsOf(bare, found.value) : [];
+  return new Map(
+    [...pairsOf(items)].map(([key, value]) => [String(decodeValue(key)), decodeValue(value)]),
+  );
+}
+
+/**
+ * The bare message with these application properties added or replaced, those with null removed; the
+ * others stay as they are.
+ */
 export function withApplicationProperties(bare: Buffer, changes: Record<string, unknown>): Buffer {
-  const added = Object.entries(changes).filter(([, value]) => value !== undefined);
-  if (added.length === 0) return bare;
+  const changed = Object.entries(changes).filter(([, value]) => value !== undefined);
+  if (changed.length === 0) return bare;
+  const added = changed.filter(([, value]) => value !== null);
+  const names = new Set(changed.map(([name]) => name));
   const parts = sectionsOf(bare);
   const properties = parts.find(({ code }) => code === section.properties);
   const existing = parts.find(({ code }) => code === section.applicationProperties);
   const items = existing ? itemsOf(bare, existing.value) : [];
   const kept: Buffer[] = [];
   for (const [key, value] of pairsOf(items))
-    if (!Object.hasOwn(changes, String(decodeValue(key)))) kept.push(key, value);
+    if (!names.has(String(decodeValue(key)))) kept.push(key, value);
   const map = compound('map', [
     ...kept,
     ...added.flatMap(([name, value]) => [encodeValue(name), encodeValue(value)]),
@@ -232,6 +268,12 @@ export function withApplicationProperties(bare: Buffer, changes: Record<string, 
     described(section.applicationProperties, map),
     bare.subarray(existing?.end ?? at),
   ]);
+}
+
+/** Properties and application properties, and an empty body. */
+export function withoutBody(bare: Buffer): Buffer {
+  const body = sectionsOf(bare).find(({ code }) => code > section.applicationProperties);
+  return Buffer.concat([bare.subarray(0, body?.start), described(0x75, Buffer.from([0xa0, 0]))]);
 }
 
 /** The messages inside a batch: each `data` section of the envelope is one (message format 0x80013700). */

@@ -28,6 +28,8 @@ import {
   tokenBytes,
 } from './types.ts';
 
+// Bytes that a client was sent and has not read.
+const mostUnread = 4 * 1024 * 1024;
 const sessionFilter = 'com.microsoft:session-filter';
 // The service's own wait for a next session when the client names none (SERVICE-BUS.md, 5).
 const defaultWaitMs = 60_000;
@@ -51,6 +53,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   }
 
   start(): void {
+    this.#queue.checkReceive();
     const wanted = this.#wantedSession();
     this.#checkSessionUse(wanted);
     this.#sender.on('sender_flow', () => this.#onCredit());
@@ -76,9 +79,15 @@ export class OutgoingLink implements Consumer, SessionWaiter {
 
   room(): number {
     if (this.#closed) return 0;
+    // Who gives credit and does not read would have the broker hold it all: it waits in the queue.
+    if ((this.#link.connection.socket?.writableLength ?? 0) > mostUnread) return 0;
     const inFlight = this.#handed - this.#link.delivery_count;
     const slots = (this.#sender.session as SessionInternals).outgoing.available();
     return Math.min(this.#link.credit - inFlight, slots);
+  }
+
+  resume(): void {
+    if (!this.#closed) this.#serve();
   }
 
   #onCredit(): void {
@@ -206,12 +215,23 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     if (this.#session) this.#queue.dispatchSession(this.#session, this, this);
   }
 
-  lost(): void {
-    const id = this.#session?.id ?? '';
+  lost(fault?: ServiceBusFault): void {
+    const session = this.#session;
     this.#session = undefined;
-    const { condition, message: description } = sessionLockLost(id);
+    if (session || !fault) this.gone(fault ?? sessionLockLost(session?.id ?? ''));
+    else {
+      // It was still waiting for one: the answer to its attach is the refusal.
+      this.#cancelWait?.();
+      this.#link.open();
+      refuse(this.#link, fault);
+      this.close();
+    }
+  }
+
+  gone({ condition, message: description }: ServiceBusFault): void {
     this.#sender.close({ condition, description });
     this.close();
+    this.#link.connection._register();
   }
 }
 

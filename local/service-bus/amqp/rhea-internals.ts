@@ -13,7 +13,15 @@ import rhea, {
 } from 'rhea';
 
 export interface RawTransferFrame {
-  performative: { message_format: number | null | undefined };
+  performative: { message_format: number | null | undefined; more?: boolean };
+  payload?: Buffer | undefined;
+}
+
+/** A delivery of which more frames are to come; `oversized` once it is beyond what is taken. */
+interface Incomplete {
+  frames: (Buffer | undefined)[];
+  bytes?: number;
+  oversized?: boolean;
 }
 
 export type SessionInternals = Session & {
@@ -25,7 +33,7 @@ interface LinkInternals {
   state: { local_open: boolean; open_requests: number; remote_open: boolean };
   local: { attach: Record<string, unknown> };
   open(): void;
-  connection: Connection & { _register(): void };
+  connection: Connection & { _register(): void; socket?: { writableLength: number } };
 }
 
 export type SenderInternals = Omit<Sender, keyof LinkInternals> &
@@ -40,6 +48,9 @@ export type SenderInternals = Omit<Sender, keyof LinkInternals> &
 export type ReceiverInternals = Omit<Receiver, keyof LinkInternals> & LinkInternals;
 
 export type ConnectionInternals = Connection & {
+  input(buffer: Buffer): void;
+  /** Of the frame that is being waited for. */
+  frame_size?: number;
   output(): void;
   _write_frame(): void;
   _disconnected(): void;
@@ -49,14 +60,30 @@ export type ConnectionInternals = Connection & {
 
 export type DeliveryInternals = Delivery & { remote_settled: boolean };
 
-/** Raw pass-through (10, 12): with no message format rhea hands over the bytes and decodes nothing. */
-export function receiveRaw(session: SessionInternals): void {
+/**
+ * Raw pass-through (10, 12): with no message format rhea hands over the bytes and decodes nothing. Of
+ * a message beyond `mostBytes` no more than that is kept; it is refused when its end has come.
+ */
+export function receiveRaw(session: SessionInternals, mostBytes: number): void {
   const { incoming } = session;
   const original = incoming.on_transfer.bind(incoming);
   incoming.on_transfer = (frame, receiver) => {
     if (!frame.performative.message_format) frame.performative.message_format = undefined;
+    const current = (receiver as unknown as { _incomplete?: Incomplete })._incomplete;
+    if (current) bound(current, frame, mostBytes);
     original(frame, receiver);
   };
+}
+
+function bound(current: Incomplete, frame: RawTransferFrame, mostBytes: number): void {
+  current.bytes ??= current.frames[0]?.length ?? 0;
+  current.bytes += frame.payload?.length ?? 0;
+  // Two more bytes than are taken, so that who looks at the length refuses it.
+  if (current.bytes > mostBytes + 2) frame.payload = Buffer.alloc(current.oversized ? 0 : 2);
+  if (current.bytes > mostBytes + 2 && !current.oversized) {
+    current.oversized = true;
+    current.frames = [Buffer.alloc(mostBytes)];
+  }
 }
 
 /** Holds back the answer to an attach until `link.open()` is called (5). */

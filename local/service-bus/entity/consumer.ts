@@ -1,3 +1,4 @@
+import type { ServiceBusFault } from './errors.ts';
 import type { Message } from './message.ts';
 
 /** Who takes messages. `room` is how many more it can take now. */
@@ -6,6 +7,8 @@ export interface Consumer {
   readonly settlesFirst: boolean;
   room(): number;
   take(message: Message): void;
+  /** The queue is no more, or gives nothing out any more. */
+  gone?(fault: ServiceBusFault): void;
 }
 
 /** What a receiver says of a message it has. Properties are merged into the application properties. */

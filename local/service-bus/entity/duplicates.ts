@@ -1,17 +1,22 @@
 import type { Clock } from '../../clock.ts';
 import type { EntityJournal } from '../store/journal.ts';
+import type { QueueSettings } from './settings.ts';
 
 /** The message ids that a queue has seen within its window; the oldest leave as the window moves on. */
 export class Duplicates {
   // A Map keeps insertion order, and the window is the same for all: the oldest is always the first.
   readonly #seen = new Map<string, { until: number; key: number }>();
   #nextKey = 1;
-  readonly #windowMs: number;
+  readonly #settings: Pick<QueueSettings, 'duplicateWindowMs'>;
   readonly #clock: Clock;
   readonly #journal: EntityJournal;
 
-  constructor(windowMs: number, clock: Clock, journal: EntityJournal) {
-    this.#windowMs = windowMs;
+  constructor(
+    settings: Pick<QueueSettings, 'duplicateWindowMs'>,
+    clock: Clock,
+    journal: EntityJournal,
+  ) {
+    this.#settings = settings;
     this.#clock = clock;
     this.#journal = journal;
   }
@@ -21,7 +26,7 @@ export class Duplicates {
     const now = this.#clock.now();
     this.#forget(now);
     if (this.#seen.has(messageId)) return true;
-    const entry = { until: now + this.#windowMs, key: this.#nextKey++ };
+    const entry = { until: now + (this.#settings.duplicateWindowMs ?? 0), key: this.#nextKey++ };
     this.#seen.set(messageId, entry);
     this.#journal.putDuplicate(entry.key, { messageId, until: entry.until });
     return false;
@@ -30,6 +35,11 @@ export class Duplicates {
   restore(key: number, { messageId, until }: { messageId: string; until: number }): void {
     this.#seen.set(messageId, { until, key });
     this.#nextKey = Math.max(this.#nextKey, key + 1);
+  }
+
+  /** Forgets all of them. */
+  clear(): void {
+    this.#forget(Number.POSITIVE_INFINITY);
   }
 
   #forget(now: number): void {

@@ -8,7 +8,10 @@ export type Condition =
   | 'amqp:unauthorized-access'
   | 'amqp:link:message-size-exceeded'
   | 'amqp:link:detach-forced'
+  | 'amqp:resource-limit-exceeded'
   | 'com.microsoft:argument-error'
+  | 'com.microsoft:entity-already-exists'
+  | 'com.microsoft:entity-disabled'
   | 'com.microsoft:message-lock-lost'
   | 'com.microsoft:message-not-found'
   | 'com.microsoft:session-lock-lost'
@@ -40,6 +43,21 @@ export const messageNotFound = (why: string) =>
     'com.microsoft:message-not-found',
     `A message of these sequence numbers could not be found: ${why}`,
   );
+
+export const entityDisabled = (name: string, status: string) =>
+  new ServiceBusFault(
+    'com.microsoft:entity-disabled',
+    `Messaging entity '${name}' is currently disabled: its status is ${status}.`,
+  );
+
+export const entityRemoved = (name: string) =>
+  new ServiceBusFault(
+    'amqp:not-found',
+    `The messaging entity '${name}' could not be found: it was deleted.`,
+  );
+
+export const entityExists = (what: string) =>
+  new ServiceBusFault('com.microsoft:entity-already-exists', `${what} already exists.`);
 
 export const sessionIdMissing = (queue: string) =>
   new ServiceBusFault(

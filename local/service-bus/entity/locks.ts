@@ -5,17 +5,22 @@ import { Deadlines } from './deadlines.ts';
 import { lockLost, ServiceBusFault } from './errors.ts';
 import type { Message } from './message.ts';
 import type { Session } from './session.ts';
+import type { QueueSettings } from './settings.ts';
 
 export class Locks {
   readonly #byToken = new Map<string, Message>();
   readonly #ends: Deadlines<Message>;
   readonly #clock: Clock;
-  readonly #lockMs: number;
+  readonly #settings: Pick<QueueSettings, 'lockMs'>;
 
   /** `ended` is told of a message whose lock nobody renewed. */
-  constructor(clock: Clock, lockMs: number, ended: (message: Message) => void) {
+  constructor(
+    clock: Clock,
+    settings: Pick<QueueSettings, 'lockMs'>,
+    ended: (message: Message) => void,
+  ) {
     this.#clock = clock;
-    this.#lockMs = lockMs;
+    this.#settings = settings;
     this.#ends = new Deadlines(
       clock,
       (message, now) => {
@@ -30,7 +35,7 @@ export class Locks {
 
   /** In a session the session's lock is what ends; the message's only names it. */
   take(message: Message, session?: Session): void {
-    const until = session?.lock?.until ?? this.#clock.now() + this.#lockMs;
+    const until = session?.lock?.until ?? this.#clock.now() + this.#settings.lockMs;
     message.lock = { token: randomUUID(), until, sessionId: session?.id };
     this.#byToken.set(message.lock.token, message);
     if (session) session.locked.add(message);
@@ -66,7 +71,7 @@ export class Locks {
         'amqp:not-allowed',
         'A message of a session has no lock of its own: renew the lock of the session.',
       );
-    message.lock = { token, until: this.#clock.now() + this.#lockMs };
+    message.lock = { token, until: this.#clock.now() + this.#settings.lockMs };
     return message;
   }
 

@@ -11,6 +11,8 @@ export interface Message {
   deliveryCount: number;
   lock: Lock | undefined;
   deadLetterSource: string | undefined;
+  /** How many queues forwarded it. */
+  hops?: number | undefined;
   content: Content;
 }
 
@@ -21,6 +23,34 @@ export interface Lock {
   until: number;
   sessionId?: string | undefined;
 }
+
+/** Where a message comes from that moves from one queue to another. */
+export interface Origin {
+  message: Message;
+  /** Set when it was dead-lettered there. */
+  deadLetterSource?: string | undefined;
+  /** Set when it was forwarded: the deliveries there do not count here. */
+  hops?: number | undefined;
+}
+
+export const newMessage = (
+  content: Content,
+  sequence: number,
+  now: number,
+  scheduled: boolean,
+  from?: Origin,
+): Message => ({
+  sequence,
+  enqueuedSequence: from?.message.enqueuedSequence ?? sequence,
+  enqueuedAt: scheduled ? (content.scheduledFor ?? now) : now,
+  expiresAt: undefined,
+  state: scheduled ? 'scheduled' : 'active',
+  deliveryCount: from && from.hops === undefined ? from.message.deliveryCount : 0,
+  lock: undefined,
+  deadLetterSource: from?.deadLetterSource,
+  hops: from?.hops,
+  content,
+});
 
 type Meta = Omit<Message, 'content' | 'sequence'> & {
   content: Omit<Content, 'annotations' | 'bare'> & { annotations: string[] };
@@ -46,6 +76,7 @@ export function fromMeta(sequence: number, meta: Buffer, bare: Buffer): Message 
     deliveryCount: rest.deliveryCount,
     lock: rest.lock,
     deadLetterSource: rest.deadLetterSource,
+    hops: rest.hops,
     sequence,
     content: {
       messageId: content.messageId,

@@ -1,5 +1,6 @@
 /**
- * The rules of one queue, with no socket and no AMQP in sight.
+ * The rules of one queue, with no socket and no AMQP in sight. A topic is a queue that passes all on, a
+ * subscription one that is only received from.
  *
  * A message is active (ready or locked), deferred or scheduled. What changes is told to the journal;
  * `kept()` resolves when it survives the process.
@@ -7,33 +8,50 @@
 import type { Clock } from '../../clock.ts';
 import { type Content, withApplicationProperties } from '../amqp/message.ts';
 import type { EntityJournal, Kept } from '../store/journal.ts';
+import { trace } from '../trace.ts';
+import { checkReceive, checkSend } from './access.ts';
+import { peek, waiting } from './browse.ts';
 import type { Consumer, Settlement } from './consumer.ts';
-import { Deadlines } from './deadlines.ts';
+import { Consumers } from './consumers.ts';
+import { copyToDeadLetters, deliveredTooOften, expired, type Reason } from './dead-letter.ts';
 import { Duplicates } from './duplicates.ts';
-import { messageNotFound, ServiceBusFault, sessionIdMissing } from './errors.ts';
+import {
+  entityRemoved,
+  messageNotFound,
+  type ServiceBusFault,
+  sessionIdMissing,
+} from './errors.ts';
+import { Lifetimes } from './lifetimes.ts';
 import { Locks } from './locks.ts';
-import { fromMeta, type Message, toMeta } from './message.ts';
+import { fromMeta, type Message, newMessage, type Origin, toMeta } from './message.ts';
 import { Order } from './order.ts';
+import type { Rules } from './rules.ts';
 import { Sequence } from './sequence.ts';
 import type { Session, SessionHolder } from './session.ts';
 import { Sessions } from './sessions.ts';
 import type { QueueSettings } from './settings.ts';
+import { Stock } from './stock.ts';
 
 export class Queue {
   readonly settings: QueueSettings;
   /** Undefined on a queue without sessions. */
   readonly sessions: Sessions | undefined;
+  readonly deadLetters: Queue | undefined;
+  readonly stock = new Stock();
+  /** Of a subscription. */
+  rules: Rules | undefined;
+  /** Shown by `peek` beside its own messages: the scheduled ones of a subscription's topic. */
+  alsoPeeked: Queue | undefined;
+  accessedAt: number;
   readonly #clock: Clock;
   readonly #journal: EntityJournal;
-  readonly #deadLetters: Queue | undefined;
-  readonly #messages = new Map<number, Message>();
   readonly #ready = new Order();
   readonly #locks: Locks;
-  readonly #consumers = new Set<Consumer>();
+  readonly #consumers = new Consumers();
   readonly #duplicates: Duplicates | undefined;
-  readonly #activations: Deadlines<Message>;
-  readonly #expiries: Deadlines<Message>;
+  readonly #lifetimes: Lifetimes;
   readonly #sequence: Sequence;
+  #removed = false;
 
   constructor(
     settings: QueueSettings,
@@ -44,23 +62,28 @@ export class Queue {
     this.settings = settings;
     this.#clock = clock;
     this.#journal = journal;
+    this.accessedAt = clock.now();
     this.#sequence = new Sequence(journal);
-    this.#deadLetters = deadLetters;
+    this.deadLetters = deadLetters;
     if (settings.duplicateWindowMs !== undefined)
-      this.#duplicates = new Duplicates(settings.duplicateWindowMs, clock, journal);
-    const isGone = (message: Message) => this.#messages.get(message.sequence) !== message;
-    this.#locks = new Locks(clock, settings.lockMs, (message) => {
+      this.#duplicates = new Duplicates(settings, clock, journal);
+    this.#locks = new Locks(clock, settings, (message) => {
+      trace(settings.name, message, 'lock ended');
       this.#giveBack(message, { counts: true });
       this.dispatch();
     });
     if (settings.requiresSession)
       this.sessions = new Sessions(clock, journal, {
-        lockMs: settings.lockMs,
+        settings,
+        newIndex: this.stock.index,
         hasReady: (session) => this.#firstReady(session.order) !== undefined,
         giveBack: (message) => this.#giveBack(message, { counts: true }),
       });
-    this.#activations = new Deadlines(clock, (m) => this.#activate(m), isGone);
-    this.#expiries = new Deadlines(clock, (m) => this.#expire(m), isGone);
+    this.#lifetimes = new Lifetimes(clock, settings, {
+      activate: (message) => this.#activate(message),
+      expire: (message) => this.#expire(message),
+      isGone: (message) => !this.stock.has(message),
+    });
   }
 
   /** Resolves when everything done so far survives the process. */
@@ -77,70 +100,64 @@ export class Queue {
 
   /** Takes messages in, all or none; answers their sequence numbers (0 for a duplicate, dropped). */
   enqueue(contents: readonly Content[]): number[] {
-    for (const content of contents) this.#check(content);
+    this.checkSend(contents);
+    this.accessedAt = this.#clock.now();
     const sequences = contents.map((content) => {
-      if (this.#duplicates?.seenBefore(content.messageId)) return 0;
-      return this.#add(content);
+      if (!this.#duplicates?.seenBefore(content.messageId)) return this.#add(content);
+      trace(this.settings.name, content, 'duplicate, dropped');
+      return 0;
     });
     this.dispatch();
     return sequences;
   }
 
-  #check(content: Content): void {
-    if (this.settings.requiresSession && content.sessionId === undefined)
-      throw sessionIdMissing(this.settings.name);
+  /** @throws ServiceBusFault when these, or any at all, are not taken */
+  checkSend(contents: readonly Content[]): void {
+    if (this.#removed) throw entityRemoved(this.settings.name);
+    checkSend(this.settings, contents, this.stock.bytes);
   }
 
-  #add(content: Content, from?: { source: string; message: Message }): number {
+  /** Takes in what another queue hands on; the caller dispatches. */
+  admit(content: Content, from: Origin): void {
+    if (this.settings.requiresSession && content.sessionId === undefined)
+      throw sessionIdMissing(this.settings.name);
+    this.#add(content, from);
+  }
+
+  #add(content: Content, from?: Origin): number {
     const now = this.#clock.now();
     const scheduled = !from && content.scheduledFor !== undefined && content.scheduledFor > now;
     const sequence = this.#sequence.take();
-    const message: Message = {
-      sequence,
-      enqueuedSequence: from?.message.enqueuedSequence ?? sequence,
-      enqueuedAt: now,
-      expiresAt: undefined,
-      state: scheduled ? 'scheduled' : 'active',
-      deliveryCount: from?.message.deliveryCount ?? 0,
-      lock: undefined,
-      deadLetterSource: from?.source,
-      content,
-    };
-    this.#messages.set(sequence, message);
+    const message = newMessage(content, sequence, now, scheduled, from);
     const session = this.#sessionOf(message);
-    if (session) session.messages++;
-    if (scheduled) message.enqueuedAt = content.scheduledFor ?? now;
-    else this.#startLife(message);
+    this.stock.add(message, session);
+    if (!scheduled) this.#lifetimes.start(message);
     this.#journal.putMessage(sequence, toMeta(message), content.bare);
-    if (scheduled) this.#activations.add(message.enqueuedAt, message);
-    else this.#makeReady(message, 'fresh');
+    trace(this.settings.name, message, scheduled ? 'scheduled' : 'enqueued');
+    this.#lifetimes.watch(message);
+    if (!scheduled) this.#makeReady(message, 'fresh', session);
     return sequence;
   }
 
-  #startLife(message: Message): void {
-    const limits = [message.content.header.ttl, this.settings.ttlMs].filter((n) => n !== undefined);
-    // A dead-letter queue keeps what it has until someone takes it (Learn: dead-letter queues).
-    if (limits.length === 0 || message.deadLetterSource !== undefined) return;
-    message.expiresAt = message.enqueuedAt + Math.min(...limits);
-    this.#expiries.add(message.expiresAt, message);
-  }
-
-  #activate(message: Message): undefined {
-    if (message.state !== 'scheduled' || !this.#messages.has(message.sequence)) return;
+  #activate(message: Message): void {
+    if (message.state !== 'scheduled' || !this.stock.has(message)) return;
     // The service gives a scheduled message a new number when it becomes active.
-    this.#messages.delete(message.sequence);
+    const session = this.#sessionOf(message);
+    this.stock.remove(message, session);
     this.#journal.deleteMessage(message.sequence);
     message.sequence = this.#sequence.take();
     message.state = 'active';
-    this.#messages.set(message.sequence, message);
-    this.#startLife(message);
+    this.stock.add(message, session);
+    this.#lifetimes.start(message);
+    this.#lifetimes.watch(message);
     this.#journal.putMessage(message.sequence, toMeta(message), message.content.bare);
+    trace(this.settings.name, message, 'active');
     this.#makeReady(message, 'fresh');
     this.dispatch();
   }
 
   cancelScheduled(sequences: readonly number[]): void {
-    const found = sequences.map((sequence) => this.#messages.get(sequence));
+    const found = sequences.map((sequence) => this.stock.get(sequence));
     if (found.some((message) => message?.state !== 'scheduled'))
       throw messageNotFound('were they sent, cancelled or never scheduled?');
     for (const message of found) if (message) this.#remove(message);
@@ -148,13 +165,26 @@ export class Queue {
 
   // --- out --------------------------------------------------------------------------------------
 
+  /** @throws ServiceBusFault when nothing is given out here */
+  checkReceive(): void {
+    if (this.#removed) throw entityRemoved(this.settings.name);
+    checkReceive(this.settings, { forwards: this.#consumers.onward !== undefined });
+  }
+
+  /** From now on messages go on by themselves; undefined: no more. */
+  passOn(onward: Consumer | undefined): void {
+    if (this.#consumers.onward) this.removeConsumer(this.#consumers.onward);
+    this.#consumers.onward = onward;
+    if (onward) this.addConsumer(onward);
+  }
+
   addConsumer(consumer: Consumer): void {
     this.#consumers.add(consumer);
     this.dispatch();
   }
 
   removeConsumer(consumer: Consumer): void {
-    this.#consumers.delete(consumer);
+    this.#consumers.remove(consumer);
   }
 
   /** Hands out what is ready; call it when a consumer has room again. */
@@ -164,7 +194,7 @@ export class Queue {
       return;
     }
     for (let message = this.#firstReady(this.#ready); message; ) {
-      const consumer = this.#nextConsumer();
+      const consumer = this.#consumers.next();
       if (!consumer) return;
       this.#ready.shift();
       this.#handOver(message, consumer);
@@ -172,20 +202,9 @@ export class Queue {
     }
   }
 
-  /** Round robin: who was served goes to the end of the set. */
-  #nextConsumer(): Consumer | undefined {
-    for (const consumer of this.#consumers) {
-      if (consumer.room() <= 0) continue;
-      this.#consumers.delete(consumer);
-      this.#consumers.add(consumer);
-      return consumer;
-    }
-    return undefined;
-  }
-
   #firstReady(order: Order): Message | undefined {
     for (let first = order.first(); first !== undefined; first = order.first()) {
-      const message = this.#messages.get(first);
+      const message = this.stock.get(first);
       const expired = (message?.expiresAt ?? Number.POSITIVE_INFINITY) <= this.#clock.now();
       if (message && message.state === 'active' && !message.lock && !expired) return message;
       order.shift();
@@ -196,12 +215,14 @@ export class Queue {
 
   #handOver(message: Message, consumer: Consumer, session?: Session): void {
     if (consumer.settlesFirst) {
+      trace(this.settings.name, message, 'taken for good');
       this.#remove(message);
       consumer.take(message);
       return;
     }
     this.#locks.take(message, session);
     this.#save(message);
+    trace(this.settings.name, message, 'delivered');
     consumer.take(message);
   }
 
@@ -212,26 +233,25 @@ export class Queue {
     return message.lock?.until ?? 0;
   }
 
-  // --- settlement -------------------------------------------------------------------------------
-
   settle(token: string, settlement: Settlement): void {
     const message = this.#locks.holder(token);
+    trace(this.settings.name, message, settlement.kind);
     switch (settlement.kind) {
       case 'complete':
         this.#remove(message);
         break;
       case 'abandon':
         this.#changeProperties(message, settlement.properties);
-        this.#giveBack(message, { counts: this.settings.maxDeliveryCount !== undefined });
+        this.#giveBack(message, { counts: this.settings.role !== 'deadLetters' });
         break;
       case 'defer':
         this.#changeProperties(message, settlement.properties);
-        this.#unlock(message);
-        message.state = 'deferred';
+        this.#locks.release(message, this.#sessionOf(message));
+        this.stock.changeState(message, 'deferred');
         this.#save(message);
         break;
       case 'deadLetter':
-        this.#deadLetter(message, settlement.properties ?? {}, settlement);
+        this.#deadLetter(message, settlement, settlement.properties);
         break;
     }
     this.dispatch();
@@ -239,104 +259,68 @@ export class Queue {
 
   #changeProperties(message: Message, properties: Record<string, unknown> | undefined): void {
     if (!properties || Object.keys(properties).length === 0) return;
-    message.content.bare = withApplicationProperties(message.content.bare, properties);
+    this.stock.changeBare(message, withApplicationProperties(message.content.bare, properties));
     this.#journal.putMessage(message.sequence, toMeta(message), message.content.bare);
   }
 
   #giveBack(message: Message, { counts }: { counts: boolean }): void {
     const session = this.#sessionOf(message);
-    this.#unlock(message);
+    this.#locks.release(message, session);
     if (counts) message.deliveryCount++;
     const limit = this.settings.maxDeliveryCount;
     if (limit !== undefined && message.deliveryCount >= limit) {
-      this.#deadLetter(
-        message,
-        {},
-        {
-          reason: 'MaxDeliveryCountExceeded',
-          description: `Message could not be consumed after ${limit} delivery attempts.`,
-        },
-      );
+      this.#deadLetter(message, deliveredTooOften(limit));
       return;
     }
     this.#save(message);
     if (message.state === 'active') this.#makeReady(message, 'returned', session);
   }
 
-  #deadLetter(
-    message: Message,
-    properties: Record<string, unknown>,
-    why: { reason?: string | undefined; description?: string | undefined },
-  ): void {
-    if (!this.#deadLetters)
-      throw new ServiceBusFault(
-        'amqp:not-allowed',
-        'A message of a dead-letter queue cannot be dead-lettered: complete or abandon it.',
-      );
-    const bare = withApplicationProperties(message.content.bare, {
-      ...properties,
-      DeadLetterReason: why.reason,
-      DeadLetterErrorDescription: why.description,
-    });
-    // In one group of the journal: the message is in one of the two queues, never in none.
-    this.#deadLetters.#add({ ...message.content, bare }, { source: this.settings.name, message });
+  #deadLetter(message: Message, why: Reason, properties?: Record<string, unknown>): void {
+    copyToDeadLetters(this.deadLetters, this.settings.name, message, why, properties);
     this.#remove(message);
-    this.#deadLetters.dispatch();
+    this.deadLetters?.dispatch();
   }
 
-  #expire(message: Message): undefined {
-    if (this.#messages.get(message.sequence) !== message) return;
+  #expire(message: Message): void {
     // A locked message does not expire; it is looked at again when it is ready.
-    if (message.lock) return;
-    if (this.settings.deadLetterOnExpiry && this.#deadLetters)
-      this.#deadLetter(
-        message,
-        {},
-        {
-          reason: 'TTLExpiredException',
-          description: 'The message expired and was dead lettered.',
-        },
-      );
+    if (!this.stock.has(message) || message.lock) return;
+    trace(this.settings.name, message, 'expired');
+    if (this.settings.deadLetterOnExpiry && this.deadLetters) this.#deadLetter(message, expired);
     else this.#remove(message);
   }
 
   #remove(message: Message): void {
-    this.#unlock(message);
-    this.#messages.delete(message.sequence);
-    this.#journal.deleteMessage(message.sequence);
     const session = this.#sessionOf(message);
-    if (!session) return;
-    session.messages--;
-    this.sessions?.forgetIfDone(session);
-  }
-
-  #unlock(message: Message): void {
-    this.#locks.release(message, this.#sessionOf(message));
+    this.#locks.release(message, session);
+    this.stock.remove(message, session);
+    this.#journal.deleteMessage(message.sequence);
+    if (session) this.sessions?.forgetIfDone(session);
   }
 
   #save(message: Message): void {
     this.#journal.putMessage(message.sequence, toMeta(message));
   }
 
-  // --- by sequence number -----------------------------------------------------------------------
-
   receiveDeferred(sequences: readonly number[], consumer: Consumer, session?: Session): void {
-    const found = sequences.map((sequence) => this.#messages.get(sequence));
+    const found = sequences.map((sequence) => this.stock.get(sequence));
     if (found.some((message) => message?.state !== 'deferred' || message.lock))
       throw messageNotFound('it does not exist, or is not deferred.');
     for (const message of found) if (message) this.#handOver(message, consumer, session);
   }
 
   peek(from: number, count: number, sessionId?: string): Message[] {
-    const peeked: Message[] = [];
-    const now = this.#clock.now();
-    // Insertion order is order of sequence numbers: activation inserts anew with a new number.
-    for (const message of this.#messages.values()) {
-      if (peeked.length >= count) break;
-      if (message.sequence < from || (message.expiresAt ?? now + 1) <= now) continue;
-      if (sessionId === undefined || message.content.sessionId === sessionId) peeked.push(message);
-    }
-    return peeked;
+    const peeked = peek(this, from, count, sessionId, this.#clock.now());
+    const more = count - peeked.length;
+    if (more <= 0 || !this.alsoPeeked?.stock.counts.scheduled) return peeked;
+    return [...peeked, ...this.alsoPeeked.peek(from, more, sessionId)];
+  }
+
+  /** Deletes up to `count` messages that wait unlocked, enqueued before a time; answers how many. */
+  purge(count: number, before: number, sessionId?: string): number {
+    const chosen = waiting(this, count, before, sessionId);
+    for (const message of chosen) this.#remove(message);
+    return chosen.length;
   }
 
   // --- sessions ---------------------------------------------------------------------------------
@@ -368,8 +352,6 @@ export class Queue {
     }
   }
 
-  // --- restart ----------------------------------------------------------------------------------
-
   /**
    * Takes up what the journal kept. A lock of a receiver that may still be there goes on until it
    * ends; with `releaseLocks` (nobody survived) its message is ready at once. Either way the
@@ -387,19 +369,34 @@ export class Queue {
   }
 
   #restoreMessage(message: Message, releaseLocks: boolean): void {
-    this.#messages.set(message.sequence, message);
     const session = this.#sessionOf(message);
-    if (session) session.messages++;
-    if (message.expiresAt !== undefined) this.#expiries.add(message.expiresAt, message);
-    if (message.state === 'scheduled') this.#activations.add(message.enqueuedAt, message);
-    else if (message.lock && (releaseLocks || session)) this.#giveBack(message, { counts: true });
-    else if (message.lock) {
-      this.#locks.restore(message);
-    } else if (message.state === 'active') this.#makeReady(message, 'fresh', session);
+    this.stock.add(message, session);
+    this.#lifetimes.watch(message);
+    if (message.lock && (releaseLocks || session)) this.#giveBack(message, { counts: true });
+    else if (message.lock) this.#locks.restore(message);
+    else if (message.state === 'active') this.#makeReady(message, 'fresh', session);
+  }
+
+  /** Who receives is told to go. */
+  end(fault: ServiceBusFault): void {
+    this.#consumers.end(fault);
+    this.sessions?.end(fault);
+  }
+
+  /** Removes everything, also from the store. */
+  remove(): void {
+    this.#removed = true;
+    this.passOn(undefined);
+    this.end(entityRemoved(this.settings.name));
+    for (const message of [...this.stock.from(0)]) this.#remove(message);
+    for (const id of [...(this.sessions?.withState() ?? [])])
+      this.#journal.putSessionState(id, undefined);
+    this.#duplicates?.clear();
+    this.#sequence.clear();
+    this.close();
   }
 
   close(): void {
-    for (const part of [this.#locks, this.#activations, this.#expiries, this.sessions])
-      part?.close();
+    for (const part of [this.#locks, this.#lifetimes, this.sessions]) part?.close();
   }
 }

@@ -21,6 +21,11 @@ export class Sequence {
     return this.#next++;
   }
 
+  /** Forgets how far it came: the queue is removed. */
+  clear(): void {
+    this.#journal.putCounter(undefined);
+  }
+
   restore(kept: number): void {
     this.#next = kept;
     this.#kept = kept;

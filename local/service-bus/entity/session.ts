@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import type { Ascending } from './ascending.ts';
+import type { ServiceBusFault } from './errors.ts';
 import type { Message } from './message.ts';
 import { Order } from './order.ts';
 
 /** Whoever holds a session: told when a message of it is ready, and when the lock is lost. */
 export interface SessionHolder {
   ready(): void;
-  lost(): void;
+  /** With why, if not for want of renewal. */
+  lost(fault?: ServiceBusFault): void;
 }
 
 export interface SessionLock {
@@ -22,11 +25,12 @@ export class Session {
   lock: SessionLock | undefined;
   /** Handed out and not settled. */
   readonly locked = new Set<Message>();
-  /** How many messages of the session the queue still has, in any state. */
-  messages = 0;
+  /** Of the session's messages that the queue still has, in any state. */
+  readonly sequences: Ascending;
 
-  constructor(id: string) {
+  constructor(id: string, sequences: Ascending) {
     this.id = id;
+    this.sequences = sequences;
   }
 
   grant(holder: SessionHolder, until: number): SessionLock {
@@ -35,6 +39,6 @@ export class Session {
   }
 
   get isForgettable(): boolean {
-    return this.messages === 0 && this.state === undefined && this.lock === undefined;
+    return this.sequences.size === 0 && this.state === undefined && this.lock === undefined;
   }
 }

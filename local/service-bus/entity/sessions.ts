@@ -1,10 +1,12 @@
 /** The sessions of one queue: who holds which, who waits for the next, what state they have. */
 import type { Clock } from '../../clock.ts';
 import type { EntityJournal } from '../store/journal.ts';
+import type { Ascending } from './ascending.ts';
 import { Deadlines } from './deadlines.ts';
 import { ServiceBusFault, sessionLockLost } from './errors.ts';
 import type { Message } from './message.ts';
 import { Session, type SessionHolder, type SessionLock } from './session.ts';
+import type { QueueSettings } from './settings.ts';
 
 export interface SessionWaiter extends SessionHolder {
   granted(session: Session): void;
@@ -12,7 +14,8 @@ export interface SessionWaiter extends SessionHolder {
 
 /** What the sessions ask of their queue. */
 export interface SessionsOf {
-  lockMs: number;
+  readonly settings: Pick<QueueSettings, 'lockMs'>;
+  newIndex(): Ascending;
   hasReady(session: Session): boolean;
   /** A message that its receiver left unsettled. */
   giveBack(message: Message): void;
@@ -43,10 +46,14 @@ export class Sessions {
   get(id: string): Session {
     let session = this.#all.get(id);
     if (!session) {
-      session = new Session(id);
+      session = new Session(id, this.#queue.newIndex());
       this.#all.set(id, session);
     }
     return session;
+  }
+
+  find(id: string): Session | undefined {
+    return this.#all.get(id);
   }
 
   /** Something of the session may be ready: tells its holder, or who waits. */
@@ -93,7 +100,7 @@ export class Sessions {
 
   #grant(session: Session, holder: SessionHolder): void {
     this.#free.delete(session);
-    const lock = session.grant(holder, this.#clock.now() + this.#queue.lockMs);
+    const lock = session.grant(holder, this.#clock.now() + this.#queue.settings.lockMs);
     this.#lockEnds.add(lock.until, { session, lock });
   }
 
@@ -107,7 +114,7 @@ export class Sessions {
   /** Answers until when the lock holds now. */
   renew(id: string): number {
     const { lock } = this.heldBy(id);
-    const until = this.#clock.now() + this.#queue.lockMs;
+    const until = this.#clock.now() + this.#queue.settings.lockMs;
     if (lock) lock.until = until;
     return until;
   }
@@ -117,12 +124,16 @@ export class Sessions {
     this.#journal.putSessionState(id, state);
   }
 
-  /** Sessions with messages or a state. */
-  get ids(): string[] {
-    return [...this.#all.values()]
-      .filter(({ messages, state }) => messages > 0 || state !== undefined)
-      .map(({ id }) => id)
-      .sort();
+  /** Some of the sessions with messages or a state, in the order in which they were first spoken of. */
+  list(skip: number, top: number): string[] {
+    const ids: string[] = [];
+    let passed = 0;
+    for (const { id, sequences, state } of this.#all.values()) {
+      if (sequences.size === 0 && state === undefined) continue;
+      if (passed++ >= skip) ids.push(id);
+      if (ids.length === top) break;
+    }
+    return ids;
   }
 
   /** The holder is done: its unsettled messages are ready again, in order, one delivery more. */
@@ -147,6 +158,25 @@ export class Sessions {
     if (!session.isForgettable) return;
     this.#all.delete(session.id);
     this.#free.delete(session);
+  }
+
+  /** Ends all there is: the entity is no more, or gives nothing out. */
+  end(fault: ServiceBusFault): void {
+    for (const waiter of [...this.#waiters]) {
+      this.#waiters.delete(waiter);
+      waiter.lost(fault);
+    }
+    for (const session of [...this.#all.values()]) {
+      const { lock } = session;
+      if (!lock) continue;
+      this.release(session, lock.holder);
+      lock.holder.lost(fault);
+    }
+  }
+
+  /** Those with a state, for who removes the queue. */
+  *withState(): Generator<string> {
+    for (const { id, state } of this.#all.values()) if (state !== undefined) yield id;
   }
 
   close(): void {

@@ -100,8 +100,8 @@ export class EntityJournal {
   }
 
   /** Sequence numbers below `limit` may have been given out: after a restart begin there. */
-  putCounter(limit: number): void {
-    this.#set('c', Buffer.from(String(limit)));
+  putCounter(limit: number | undefined): void {
+    this.#set('c', limit === undefined ? undefined : Buffer.from(String(limit)));
   }
 
   kept(): Promise<void> {
