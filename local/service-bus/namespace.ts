@@ -281,7 +281,9 @@ function partOf({ queue, transfer }: Entity, part: Address['part']): Queue | und
 function describe(kind: Kind, description: object): Entity['description'] {
   const parsed = schemas[kind].parse(description) as z.output<typeof queueDescription>;
   return Object.fromEntries(
-    Object.entries(parsed).filter(([name]) => name !== 'subscriptions' && name !== 'rules'),
+    Object.entries(parsed).filter(
+      ([name, value]) => value !== undefined && name !== 'subscriptions' && name !== 'rules',
+    ),
   ) as Entity['description'];
 }
 

@@ -12,7 +12,8 @@ export interface Described {
 
 function entry(base: string, { path, element, content }: Described): Xml {
   const now = new Date().toISOString();
-  const encoded = path.split('/').map(encodeURIComponent).join('/');
+  // Not its dollars: the SDKs take names from here as they stand.
+  const encoded = encodeURI(path);
   return {
     id: `${base}/${encoded}?api-version=2021-05`,
     title: { '@type': 'text', '#text': path.split('/').at(-1) ?? '' },

@@ -38,7 +38,8 @@ export class Tokens {
     if (!isSame(sig ?? '', expected)) throw unauthorized('The signature is not that of the key.');
     const until = Number(se) * 1000;
     if (!(until > this.#now())) throw unauthorized(`The token expired at ${se}.`);
-    const resource = parseAddress(sr ?? '').path.toLowerCase();
+    // The SDK signs the whole address of a request to the administration.
+    const resource = parseAddress((sr ?? '').replace(/\?.*$/, '')).path.toLowerCase();
     if (!isBelow(parseAddress(path).path.toLowerCase(), resource))
       throw unauthorized(`The token is for '${resource}', not for '${path}'.`);
     return until;

@@ -48,7 +48,10 @@ export class Rules {
   get(name: string): Rule {
     const found = this.#rules.get(name.toLowerCase());
     if (!found)
-      throw new ServiceBusFault('amqp:not-found', `The rule '${name}' could not be found.`);
+      throw new ServiceBusFault(
+        'amqp:not-found',
+        `The messaging entity '${name}' could not be found: the subscription has no such rule.`,
+      );
     return found.rule;
   }
 
