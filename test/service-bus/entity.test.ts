@@ -8,7 +8,6 @@ import {
   parseMessage,
   withApplicationProperties,
 } from '../../local/service-bus/amqp/message.ts';
-import { long } from '../../local/service-bus/amqp/types.ts';
 import { Deadlines } from '../../local/service-bus/entity/deadlines.ts';
 import { Order } from '../../local/service-bus/entity/order.ts';
 import { fc } from '../support/properties.ts';
@@ -113,7 +112,7 @@ test('a message is handed on byte for byte, whatever is in it', () => {
       const handed = formatMessage({
         content,
         deliveryCount: 3,
-        annotations: [['x-opt-sequence-number', long(7)]],
+        annotations: [['x-opt-sequence-number', 'long', 7]],
       });
       const received = rhea.message.decode(handed) as unknown as Record<string, unknown>;
       assert.equal(received['delivery_count'], 3);

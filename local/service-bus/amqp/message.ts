@@ -6,7 +6,7 @@
  */
 import rhea from 'rhea';
 import { codec } from './rhea-internals.ts';
-import { encodeValue, type Typed } from './types.ts';
+import { encodeValue } from './types.ts';
 
 const section = {
   header: 0x70,
@@ -32,8 +32,12 @@ export interface Content {
 export interface Envelope {
   content: Content;
   deliveryCount: number;
-  annotations: [name: string, value: Typed][];
+  annotations: Annotation[];
 }
+
+export type Annotation =
+  | [name: string, type: 'int' | 'long' | 'timestamp', value: number]
+  | [name: string, type: 'string', value: string];
 
 export class MalformedMessage extends Error {}
 
@@ -66,12 +70,16 @@ function sectionsOf(buffer: Buffer): Section[] {
     const value = endOfValue(buffer, start + 1);
     const end = endOfValue(buffer, value);
     if (end > buffer.length) throw new MalformedMessage('The message ends inside a section.');
-    const code = Number(decodeValue(buffer.subarray(start + 1, value)));
+    const code =
+      buffer[start + 1] === 0x53 ? (buffer[start + 2] ?? 0) : codeAt(buffer, start + 1, value);
     sections.push({ code, start, value, end });
     start = end;
   }
   return sections;
 }
+
+const codeAt = (buffer: Buffer, start: number, end: number) =>
+  Number(decodeValue(buffer.subarray(start, end)));
 
 const decodeValue = (bytes: Buffer): unknown => rhea.types.unwrap(new codec.Reader(bytes).read());
 
@@ -90,6 +98,29 @@ function itemsOf(buffer: Buffer, at: number): Buffer[] {
     position = end;
   }
   return items;
+}
+
+/** The decoded values at these places of an encoded list, without taking the others apart. */
+function itemsAt(buffer: Buffer, at: number, places: readonly number[]): unknown[] {
+  const code = buffer[at];
+  if (code === 0x45) return [];
+  const wide = code === 0xd0;
+  if (!wide && code !== 0xc0) throw new MalformedMessage('Expected a list.');
+  const count = wide ? buffer.readUInt32BE(at + 5) : buffer.readUInt8(at + 2);
+  const values: unknown[] = [];
+  for (let i = 0, start = at + (wide ? 9 : 3); i < count; i++) {
+    const end = endOfValue(buffer, start);
+    if (places.includes(i)) values.push(decodeAt(buffer, start, end));
+    start = end;
+  }
+  return values;
+}
+
+/** Short strings, which most fields are, without a copy; the rest as any value. */
+function decodeAt(buffer: Buffer, start: number, end: number): unknown {
+  if (buffer[start] === 0xa1) return buffer.toString('utf8', start + 2, end);
+  if (buffer[start] === 0x40) return null;
+  return decodeValue(buffer.subarray(start, end));
 }
 
 /** The keys and values of an encoded map, which come in turns. */
@@ -143,8 +174,7 @@ export function parseMessage(raw: Buffer, newId: () => string): Content {
       if (part.code === section.properties) properties = part;
     }
   }
-  const fields = properties ? itemsOf(raw, properties.value) : [];
-  const [id, group] = [fields[0], fields[10]].map((field) => (field ? decodeValue(field) : null));
+  const [id, group] = properties ? itemsAt(raw, properties.value, [0, 10]) : [];
   content.sessionId = typeof group === 'string' ? group : undefined;
   const hasId = id !== null && id !== undefined && id !== '';
   content.messageId = hasId ? String(id) : newId();
@@ -154,12 +184,15 @@ export function parseMessage(raw: Buffer, newId: () => string): Content {
     : Buffer.concat([
         described(
           section.properties,
-          compound('list', [encodeValue(content.messageId), ...fields.slice(1)]),
+          compound('list', [encodeValue(content.messageId), ...others(raw, properties)]),
         ),
         raw.subarray(properties ? properties.end : bareFrom),
       ]);
   return content;
 }
+
+const others = (raw: Buffer, properties: Section | undefined) =>
+  properties ? itemsOf(raw, properties.value).slice(1) : [];
 
 function readHeader(content: Content, fields: Buffer[]): void {
   const [durable, priority, ttl] = fields.map(decodeValue);
@@ -184,31 +217,69 @@ function readAnnotations(content: Content, items: Buffer[]): void {
 
 const { types } = rhea;
 
-/** The message as a receiver gets it. */
+// An encoded key each: there are few, and every delivery has them.
+const keys = new Map<string, Buffer>();
+
+function keyOf(name: string): Buffer {
+  const known = keys.get(name);
+  if (known) return known;
+  const key = encodeValue(types.wrap_symbol(name));
+  keys.set(name, key);
+  return key;
+}
+
+/** The message as a receiver gets it: written into one buffer, as it is done for every delivery. */
 export function formatMessage({ content, deliveryCount, annotations }: Envelope): Buffer {
-  const { durable, priority, ttl } = content.header;
-  const nothing = Buffer.from([0x40]);
-  const header = [
-    encodeValue(durable),
-    priority === undefined ? nothing : encodeValue(types.wrap_ubyte(priority)),
-    ttl === undefined ? nothing : encodeValue(types.wrap_uint(ttl)),
-    encodeValue(false),
-    encodeValue(types.wrap_uint(deliveryCount)),
-  ];
-  const pairs = annotations.flatMap(([name, value]) => [
-    encodeValue(types.wrap_symbol(name)),
-    encodeValue(value),
-  ]);
-  // An annotation of the sender is a key and value in one buffer: split so that the count is right.
-  const kept = content.annotations.flatMap((pair) => {
-    const end = endOfValue(pair, 0);
-    return [pair.subarray(0, end), pair.subarray(end)];
-  });
-  return Buffer.concat([
-    described(section.header, compound('list', header)),
-    described(section.messageAnnotations, compound('map', [...pairs, ...kept])),
-    content.bare,
-  ]);
+  const { bare, annotations: kept } = content;
+  let size = headerBytes + 12 + bare.length;
+  for (const [name, type, value] of annotations)
+    size += keyOf(name).length + (type === 'string' ? 5 + Buffer.byteLength(value) : 9);
+  for (const pair of kept) size += pair.length;
+  const buffer = Buffer.allocUnsafe(size);
+  let at = writeHeader(buffer, content.header, deliveryCount);
+  at = buffer.writeUIntBE(0x005372, at, 3);
+  const map = at;
+  at += 9;
+  for (const annotation of annotations) at = writeAnnotation(buffer, at, annotation);
+  for (const pair of kept) at += pair.copy(buffer, at);
+  buffer[map] = 0xd1;
+  buffer.writeUInt32BE(at - map - 5, map + 1);
+  buffer.writeUInt32BE((annotations.length + kept.length) * 2, map + 5);
+  at += bare.copy(buffer, at);
+  return buffer.subarray(0, at);
+}
+
+// Descriptor, list head, and five fields of at most 5 bytes.
+const headerBytes = 3 + 3 + 5 * 5;
+
+function writeHeader(buffer: Buffer, header: Content['header'], deliveryCount: number): number {
+  buffer.writeUIntBE(0x005370, 0, 3);
+  buffer[3] = 0xc0;
+  buffer[5] = 5;
+  let at = 6;
+  buffer[at++] = header.durable ? 0x41 : 0x42;
+  if (header.priority === undefined) buffer[at++] = 0x40;
+  else at = buffer.writeUInt8(header.priority, buffer.writeUInt8(0x50, at));
+  if (header.ttl === undefined) buffer[at++] = 0x40;
+  else at = buffer.writeUInt32BE(header.ttl, buffer.writeUInt8(0x70, at));
+  buffer[at++] = 0x42;
+  at = buffer.writeUInt32BE(deliveryCount, buffer.writeUInt8(0x70, at));
+  buffer[4] = at - 5;
+  return at;
+}
+
+function writeAnnotation(buffer: Buffer, start: number, [name, type, value]: Annotation): number {
+  const at = start + keyOf(name).copy(buffer, start);
+  if (type === 'int') return buffer.writeInt32BE(value, buffer.writeUInt8(0x71, at));
+  if (type === 'string') {
+    const length = buffer.write(value, at + 5);
+    buffer[at] = 0xb1;
+    buffer.writeUInt32BE(length, at + 1);
+    return at + 5 + length;
+  }
+  buffer[at] = type === 'long' ? 0x81 : 0x83;
+  buffer.writeInt32BE(Math.floor(value / 2 ** 32), at + 1);
+  return buffer.writeUInt32BE(value >>> 0, at + 5);
 }
 
 /** The decoded fields of the properties section, in its order. */

@@ -7,7 +7,7 @@ import type { Queue } from '../entity/queue.ts';
 import type { Session } from '../entity/session.ts';
 import type { SessionWaiter } from '../entity/sessions.ts';
 import { refuse, toAmqpError } from './faults.ts';
-import { formatMessage } from './message.ts';
+import { type Annotation, type Envelope, formatMessage } from './message.ts';
 import {
   accepted,
   attachOf,
@@ -17,16 +17,7 @@ import {
   type SessionInternals,
   settleDelivery,
 } from './rhea-internals.ts';
-import {
-  int,
-  long,
-  reorderGuid,
-  string,
-  type symbol,
-  ticks,
-  timestamp,
-  tokenBytes,
-} from './types.ts';
+import { reorderGuid, ticks, tokenBytes } from './types.ts';
 
 // Bytes that a client was sent and has not read.
 const mostUnread = 4 * 1024 * 1024;
@@ -235,22 +226,19 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   }
 }
 
-export function toEnvelope(message: Message) {
-  const states = { active: 0, deferred: 1, scheduled: 2 } as const;
-  return {
-    content: message.content,
-    deliveryCount: message.deliveryCount,
-    annotations: [
-      ['x-opt-sequence-number', long(message.sequence)],
-      ['x-opt-enqueue-sequence-number', long(message.enqueuedSequence)],
-      ['x-opt-enqueued-time', timestamp(message.enqueuedAt)],
-      ['x-opt-message-state', int(states[message.state])],
-      ...(message.lock ? [['x-opt-locked-until', timestamp(message.lock.until)] as const] : []),
-      ...(message.deadLetterSource
-        ? [['x-opt-deadletter-source', string(message.deadLetterSource)] as const]
-        : []),
-    ].map(([name, value]) => [name, value]) as [string, ReturnType<typeof symbol>][],
-  };
+const states = { active: 0, deferred: 1, scheduled: 2 } as const;
+
+export function toEnvelope(message: Message): Envelope {
+  const annotations: Annotation[] = [
+    ['x-opt-sequence-number', 'long', message.sequence],
+    ['x-opt-enqueue-sequence-number', 'long', message.enqueuedSequence],
+    ['x-opt-enqueued-time', 'timestamp', message.enqueuedAt],
+    ['x-opt-message-state', 'int', states[message.state]],
+  ];
+  if (message.lock) annotations.push(['x-opt-locked-until', 'timestamp', message.lock.until]);
+  if (message.deadLetterSource)
+    annotations.push(['x-opt-deadletter-source', 'string', message.deadLetterSource]);
+  return { content: message.content, deliveryCount: message.deliveryCount, annotations };
 }
 
 /** What the client's outcome asks for (SERVICE-BUS.md, 4.1). */

@@ -13,6 +13,8 @@ export interface Message {
   deadLetterSource: string | undefined;
   /** How many queues forwarded it. */
   hops?: number | undefined;
+  /** The store has something of it beside its body: see `EntityJournal`. */
+  hasOwnMeta?: boolean;
   content: Content;
 }
 
@@ -52,42 +54,63 @@ export const newMessage = (
   content,
 });
 
-type Meta = Omit<Message, 'content' | 'sequence'> & {
-  content: Omit<Content, 'annotations' | 'bare'> & { annotations: string[] };
-};
+// What is kept of a message beside its bare bytes: an array, as JSON makes short work of it.
+type Meta = [
+  ...[Message['enqueuedSequence'], Message['enqueuedAt'], number | null, Message['state'], number],
+  ...[string | null, number | null, string | null, string | null, number | null],
+  ...[string, string | null, boolean, number | null, number | null, number | null, string[]],
+];
 
-export function toMeta({ content, sequence: _, ...rest }: Message): Buffer {
-  const { bare: _bare, annotations, ...known } = content;
-  const meta: Meta = {
-    ...rest,
-    content: { ...known, annotations: annotations.map((pair) => pair.toString('base64')) },
-  };
+export function toMeta(message: Message): Buffer {
+  const { lock, content } = message;
+  const { durable, priority, ttl } = content.header;
+  const meta: Meta = [
+    message.enqueuedSequence,
+    message.enqueuedAt,
+    message.expiresAt ?? null,
+    message.state,
+    message.deliveryCount,
+    lock?.token ?? null,
+    lock?.until ?? null,
+    lock?.sessionId ?? null,
+    message.deadLetterSource ?? null,
+    message.hops ?? null,
+    content.messageId,
+    content.sessionId ?? null,
+    durable,
+    priority ?? null,
+    ttl ?? null,
+    content.scheduledFor ?? null,
+    content.annotations.map((pair) => pair.toString('base64')),
+  ];
   return Buffer.from(JSON.stringify(meta));
 }
 
 export function fromMeta(sequence: number, meta: Buffer, bare: Buffer): Message {
-  const { content, ...rest } = JSON.parse(meta.toString()) as Meta;
-  const annotations = content.annotations.map((pair) => Buffer.from(pair, 'base64'));
+  const [enqueuedSequence, enqueuedAt, expiresAt, state, deliveryCount, ...rest] = JSON.parse(
+    meta.toString(),
+  ) as Meta;
+  const [token, until, lockSession, deadLetterSource, hops, messageId, sessionId, ...more] = rest;
+  const [durable, priority, ttl, scheduledFor, annotations] = more;
   return {
-    enqueuedSequence: rest.enqueuedSequence,
-    enqueuedAt: rest.enqueuedAt,
-    expiresAt: rest.expiresAt,
-    state: rest.state,
-    deliveryCount: rest.deliveryCount,
-    lock: rest.lock,
-    deadLetterSource: rest.deadLetterSource,
-    hops: rest.hops,
     sequence,
+    enqueuedSequence,
+    enqueuedAt,
+    expiresAt: expiresAt ?? undefined,
+    state,
+    deliveryCount,
+    lock:
+      token === null
+        ? undefined
+        : { token, until: until ?? 0, sessionId: lockSession ?? undefined },
+    deadLetterSource: deadLetterSource ?? undefined,
+    hops: hops ?? undefined,
     content: {
-      messageId: content.messageId,
-      sessionId: content.sessionId,
-      header: {
-        durable: content.header.durable,
-        priority: content.header.priority,
-        ttl: content.header.ttl,
-      },
-      scheduledFor: content.scheduledFor,
-      annotations,
+      messageId,
+      sessionId: sessionId ?? undefined,
+      header: { durable, priority: priority ?? undefined, ttl: ttl ?? undefined },
+      annotations: annotations.map((pair) => Buffer.from(pair, 'base64')),
+      scheduledFor: scheduledFor ?? undefined,
       bare,
     },
   };

@@ -23,7 +23,7 @@ import {
 } from './errors.ts';
 import { Lifetimes } from './lifetimes.ts';
 import { Locks } from './locks.ts';
-import { fromMeta, type Message, newMessage, type Origin, toMeta } from './message.ts';
+import { fromMeta, type Message, newMessage, type Origin } from './message.ts';
 import { Order } from './order.ts';
 import type { Rules } from './rules.ts';
 import { Sequence } from './sequence.ts';
@@ -132,7 +132,7 @@ export class Queue {
     const session = this.#sessionOf(message);
     this.stock.add(message, session);
     if (!scheduled) this.#lifetimes.start(message);
-    this.#journal.putMessage(sequence, toMeta(message), content.bare);
+    this.#journal.putMessage(message, { withBody: true });
     trace(this.settings.name, message, scheduled ? 'scheduled' : 'enqueued');
     this.#lifetimes.watch(message);
     if (!scheduled) this.#makeReady(message, 'fresh', session);
@@ -144,13 +144,14 @@ export class Queue {
     // The service gives a scheduled message a new number when it becomes active.
     const session = this.#sessionOf(message);
     this.stock.remove(message, session);
-    this.#journal.deleteMessage(message.sequence);
+    this.#journal.deleteMessage(message);
     message.sequence = this.#sequence.take();
+    message.hasOwnMeta = false;
     message.state = 'active';
     this.stock.add(message, session);
     this.#lifetimes.start(message);
     this.#lifetimes.watch(message);
-    this.#journal.putMessage(message.sequence, toMeta(message), message.content.bare);
+    this.#journal.putMessage(message, { withBody: true });
     trace(this.settings.name, message, 'active');
     this.#makeReady(message, 'fresh');
     this.dispatch();
@@ -260,7 +261,7 @@ export class Queue {
   #changeProperties(message: Message, properties: Record<string, unknown> | undefined): void {
     if (!properties || Object.keys(properties).length === 0) return;
     this.stock.changeBare(message, withApplicationProperties(message.content.bare, properties));
-    this.#journal.putMessage(message.sequence, toMeta(message), message.content.bare);
+    this.#journal.putMessage(message, { withBody: true });
   }
 
   #giveBack(message: Message, { counts }: { counts: boolean }): void {
@@ -294,12 +295,12 @@ export class Queue {
     const session = this.#sessionOf(message);
     this.#locks.release(message, session);
     this.stock.remove(message, session);
-    this.#journal.deleteMessage(message.sequence);
+    this.#journal.deleteMessage(message);
     if (session) this.sessions?.forgetIfDone(session);
   }
 
   #save(message: Message): void {
-    this.#journal.putMessage(message.sequence, toMeta(message));
+    this.#journal.putMessage(message);
   }
 
   receiveDeferred(sequences: readonly number[], consumer: Consumer, session?: Session): void {
@@ -362,10 +363,8 @@ export class Queue {
     for (const [key, duplicate] of kept.duplicates) this.#duplicates?.restore(key, duplicate);
     for (const [id, state] of kept.sessionStates)
       if (this.sessions) this.sessions.get(id).state = state;
-    for (const [sequence, meta] of kept.meta) {
-      const bare = kept.bodies.get(sequence);
-      if (bare) this.#restoreMessage(fromMeta(sequence, meta, bare), releaseLocks);
-    }
+    for (const [sequence, { meta, bare, hasOwnMeta }] of kept.messages)
+      this.#restoreMessage({ ...fromMeta(sequence, meta, bare), hasOwnMeta }, releaseLocks);
   }
 
   #restoreMessage(message: Message, releaseLocks: boolean): void {

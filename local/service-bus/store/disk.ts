@@ -1,7 +1,8 @@
 import { ClassicLevel } from 'classic-level';
 import type { Store } from './journal.ts';
 
-const format = '1';
+const format = '2';
+const readAtOnce = 1000;
 
 /**
  * Keeps the broker in a LevelDB folder. A write is in the operating system's hands before it
@@ -25,8 +26,19 @@ export async function openDiskStore(folder: string): Promise<Store> {
   }
   await db.put('!format', Buffer.from(format));
   return {
+    isVolatile: false,
     async *read(prefix) {
-      yield* db.iterator({ gte: prefix, lt: `${prefix}\uffff` });
+      const iterator = db.iterator({ gte: prefix, lt: `${prefix}\uffff` });
+      try {
+        // Many a call: one by one a million messages take minutes.
+        for (;;) {
+          const some = await iterator.nextv(readAtOnce);
+          if (some.length === 0) break;
+          yield* some;
+        }
+      } finally {
+        await iterator.close();
+      }
     },
     async write(changes) {
       await db.batch(

@@ -1,3 +1,5 @@
+import { type Message, toMeta } from '../entity/message.ts';
+
 /** One change of the store: `value` undefined removes the key. */
 export interface Change {
   key: string;
@@ -6,6 +8,8 @@ export interface Change {
 
 /** Where a broker keeps what it must not forget; see `disk.ts` and `memory.ts`. */
 export interface Store {
+  /** Nothing written is ever read: it need not be made. */
+  readonly isVolatile: boolean;
   /** Every pair with this prefix, in the order of keys. */
   read(prefix: string): AsyncIterable<[key: string, value: Buffer]>;
   /** Applies all changes or none; resolves when they survive the process. */
@@ -18,7 +22,8 @@ export interface Store {
  * that a thousand senders cost about as many writes as one.
  */
 export class Journal {
-  #pending = new Map<string, Buffer | undefined>();
+  /** What is made only when its group is written: of many changes to one message the last counts. */
+  #pending = new Map<string, Buffer | undefined | (() => Buffer)>();
   #next: Promise<void> | undefined;
   #writing: Promise<void> = Promise.resolve();
   readonly #store: Store;
@@ -27,7 +32,12 @@ export class Journal {
     this.#store = store;
   }
 
-  set(key: string, value: Buffer | undefined): void {
+  get isVolatile(): boolean {
+    return this.#store.isVolatile;
+  }
+
+  set(key: string, value: Buffer | undefined | (() => Buffer)): void {
+    if (this.#store.isVolatile) return;
     this.#pending.set(key, value);
     this.#schedule();
   }
@@ -46,7 +56,10 @@ export class Journal {
     this.#next ??= this.#writing.then(async () => {
       // One more turn of the loop: what arrived in the same read of the socket joins this group.
       await new Promise((resolve) => setImmediate(resolve));
-      const changes = [...this.#pending].map(([key, value]) => ({ key, value }));
+      const changes = [...this.#pending].map(([key, value]) => ({
+        key,
+        value: typeof value === 'function' ? value() : value,
+      }));
       this.#pending = new Map();
       this.#writing = this.#next ?? Promise.resolve();
       this.#next = undefined;
@@ -59,15 +72,32 @@ export class Journal {
 
 const digits = (n: number) => n.toString().padStart(16, '0');
 
+export interface KeptMessage {
+  meta: Buffer;
+  bare: Buffer;
+  hasOwnMeta: boolean;
+}
+
 export interface Kept {
-  meta: [sequence: number, value: Buffer][];
-  bodies: Map<number, Buffer>;
+  messages: Map<number, KeptMessage>;
   sessionStates: [id: string, state: Buffer][];
   duplicates: [key: number, value: { messageId: string; until: number }][];
   counter: number;
 }
 
-/** The keys of one entity. A body is written once; what changes about a message (lock, count) is small. */
+/** A message as it is first kept: the length of what is known of it, that, and its bare bytes. */
+function wholeOf(meta: Buffer, bare: Buffer): Buffer {
+  const head = Buffer.allocUnsafe(4);
+  head.writeUInt32BE(meta.length);
+  return Buffer.concat([head, meta, bare]);
+}
+
+function partsOf(whole: Buffer): KeptMessage {
+  const end = 4 + whole.readUInt32BE(0);
+  return { meta: whole.subarray(4, end), bare: whole.subarray(end), hasOwnMeta: false };
+}
+
+/** The keys of one entity. */
 export class EntityJournal {
   readonly #journal: Journal;
   readonly #prefix: string;
@@ -77,14 +107,27 @@ export class EntityJournal {
     this.#prefix = `${encodeURIComponent(entity)}/`;
   }
 
-  putMessage(sequence: number, meta: Buffer, body?: Buffer): void {
-    this.#set(`m/${digits(sequence)}`, meta);
-    if (body) this.#set(`b/${digits(sequence)}`, body);
+  /**
+   * `withBody`: at first, and when its properties were changed. What changes later about a message
+   * (lock, count) is small and stands beside it.
+   */
+  putMessage(message: Message, { withBody = false } = {}): void {
+    if (this.#journal.isVolatile) return;
+    const name = digits(message.sequence);
+    if (withBody) {
+      const { bare } = message.content;
+      this.#set(`b/${name}`, () => wholeOf(toMeta(message), bare));
+      if (!message.hasOwnMeta) return;
+    }
+    message.hasOwnMeta = true;
+    this.#set(`m/${name}`, () => toMeta(message));
   }
 
-  deleteMessage(sequence: number): void {
-    this.#set(`m/${digits(sequence)}`, undefined);
-    this.#set(`b/${digits(sequence)}`, undefined);
+  deleteMessage({ sequence, hasOwnMeta }: Message): void {
+    if (this.#journal.isVolatile) return;
+    const name = digits(sequence);
+    this.#set(`b/${name}`, undefined);
+    if (hasOwnMeta) this.#set(`m/${name}`, undefined);
   }
 
   putSessionState(id: string, state: Buffer | undefined): void {
@@ -110,24 +153,26 @@ export class EntityJournal {
 
   async read(store: Store): Promise<Kept> {
     const kept: Kept = {
-      meta: [],
-      bodies: new Map(),
+      messages: new Map(),
       sessionStates: [],
       duplicates: [],
       counter: 1,
     };
     for await (const [key, value] of store.read(this.#prefix)) {
       const [kind, name = ''] = key.slice(this.#prefix.length).split('/');
-      if (kind === 'm') kept.meta.push([Number(name), value]);
-      else if (kind === 'b') kept.bodies.set(Number(name), value);
-      else if (kind === 's') kept.sessionStates.push([decodeURIComponent(name), value]);
+      if (kind === 'b') kept.messages.set(Number(name), partsOf(value));
+      else if (kind === 'm') {
+        // Bodies come first, by the order of keys.
+        const message = kept.messages.get(Number(name));
+        if (message) Object.assign(message, { meta: value, hasOwnMeta: true });
+      } else if (kind === 's') kept.sessionStates.push([decodeURIComponent(name), value]);
       else if (kind === 'd') kept.duplicates.push([Number(name), JSON.parse(value.toString())]);
       else if (kind === 'c') kept.counter = Number(value.toString());
     }
     return kept;
   }
 
-  #set(key: string, value: Buffer | undefined): void {
+  #set(key: string, value: Buffer | undefined | (() => Buffer)): void {
     this.#journal.set(this.#prefix + key, value);
   }
 }

@@ -1,0 +1,48 @@
+/** The broker as a process of its own, that can be killed. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type StartedChild, startChild } from '../../local/child.ts';
+import { freePorts } from '../../local/ports.ts';
+
+export async function brokerProcess(topology: object, { durable = false } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'longhaul-broker-'));
+  const file = join(folder, 'topology.json');
+  await writeFile(file, JSON.stringify(topology));
+  const [port = 0] = await freePorts(1);
+  const data = durable ? ['--data', join(folder, 'data')] : [];
+  const start = () =>
+    startChild<{ connectionString: string }>(
+      'broker',
+      new URL('../../local/service-bus/process.js', import.meta.url),
+      ['--topology', file, '--port', String(port), ...data],
+    );
+  let child: StartedChild<{ connectionString: string }> = await start();
+  return {
+    port,
+    folder,
+    connectionString: child.ready.connectionString,
+    get isUp() {
+      return child.process.exitCode === null && child.process.signalCode === null;
+    },
+    /** Resident memory in bytes. */
+    memory: () =>
+      Number(
+        /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.process.pid}/status`, 'utf8'))?.[1],
+      ) * 1024,
+    async kill() {
+      const gone = once(child.process, 'exit');
+      child.process.kill('SIGKILL');
+      await gone;
+    },
+    async restart() {
+      child = await start();
+    },
+    async remove() {
+      await child.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
