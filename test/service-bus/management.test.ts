@@ -37,7 +37,8 @@ async function ask(entity: string, operation: string, body: unknown): Promise<An
   const node = `/${entity}/$management`;
   const encoded: Buffer[] = [];
   try {
-    return await new Promise((resolve) => {
+    return await new Promise((resolve, reject) => {
+      connection.on('disconnected', ({ error }) => reject(error));
       connection.on('session_open', ({ session }) => {
         const { incoming } = session as unknown as {
           incoming: { on_transfer(frame: { payload: Buffer }, receiver: unknown): void };
@@ -65,6 +66,7 @@ async function ask(entity: string, operation: string, body: unknown): Promise<An
       });
     });
   } finally {
+    connection.removeAllListeners('disconnected');
     connection.on('disconnected', () => undefined);
     connection.close();
   }
@@ -94,7 +96,7 @@ test('numbers and times have the types that .NET casts to', async () => {
 });
 
 test('errors carry a symbol, and sequence numbers an array of longs', async () => {
-  const missing = { 'sequence-numbers': types.wrap_array([long(99)], 0x81, undefined) };
+  const missing = { 'sequence-numbers': types.wrap_array([99], 0x81, undefined) };
   const { raw, status } = await ask('q', 'com.microsoft:cancel-scheduled-message', missing);
   assert.equal(status, 404);
   assert.equal(codeAfter(raw, 'errorCondition'), 0xa3, 'symbol');
