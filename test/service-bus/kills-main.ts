@@ -1,0 +1,9 @@
+/** `npm run test:bus-kills -- [kills]`: the broker killed so often, under load. */
+import { killRounds } from './kills.ts';
+
+const kills = Number(process.argv[2] ?? 100);
+const began = Date.now();
+const result = await killRounds(kills);
+process.stdout.write(
+  `${kills} kills in ${(Date.now() - began) / 1000} s: ${JSON.stringify(result)}\n`,
+);
