@@ -159,11 +159,14 @@ class Load {
     const id = String(message.messageId);
     if (this.#completed.has(id)) this.#broken.push(`${id} was completed and came again`);
     if (message.deliveryCount) this.#redelivered++;
+    // From here on the broker may have done it, whether or not its answer comes through.
+    this.#doubtful.add(id);
     try {
       await receiver.completeMessage(message);
-      this.#completed.add(id);
     } catch {
-      this.#doubtful.add(id);
+      return;
     }
+    this.#doubtful.delete(id);
+    this.#completed.add(id);
   }
 }

@@ -4,7 +4,12 @@ import rhea, { type ConnectionOptions as RheaOptions } from 'rhea';
 import type { Namespace } from '../namespace.ts';
 import { traceLink } from '../trace.ts';
 import { ConnectionLinks } from './links.ts';
-import { type ConnectionInternals, receiveRaw, type SessionInternals } from './rhea-internals.ts';
+import {
+  type ConnectionInternals,
+  receiveRaw,
+  type SessionInternals,
+  tellDirectionsApart,
+} from './rhea-internals.ts';
 import { Grants, type Tokens } from './tokens.ts';
 
 export interface ConnectionOptions {
@@ -54,7 +59,9 @@ export function serveConnection(
   const connection = createConnection(options, grants);
   const links = new ConnectionLinks(namespace, grants, options.maxMessageBytes);
   connection.on('session_open', ({ session }) => {
-    if (session) receiveRaw(session as SessionInternals, options.maxMessageBytes);
+    if (!session) return;
+    tellDirectionsApart(session as SessionInternals);
+    receiveRaw(session as SessionInternals, options.maxMessageBytes);
   });
   connection.on('receiver_open', (context) => links.clientSends(context));
   connection.on('sender_open', (context) => links.clientReceives(context));

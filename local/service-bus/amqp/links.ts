@@ -90,7 +90,7 @@ export class ConnectionLinks implements ReplyLinks {
     const open = [...this.#replies];
     return (
       open.find((sender) => attachOf(sender).target?.address === replyTo) ??
-      open.find((sender) => sender.name === replyTo) ??
+      open.find((sender) => attachOf(sender).name === replyTo) ??
       open.find((sender) => sender.session === session)
     );
   }

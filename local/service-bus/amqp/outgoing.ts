@@ -69,7 +69,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   // --- credit -----------------------------------------------------------------------------------
 
   room(): number {
-    if (this.#closed) return 0;
+    if (this.#closed || this.#isUnanswered) return 0;
     // Who gives credit and does not read would have the broker hold it all: it waits in the queue.
     if ((this.#link.connection.socket?.writableLength ?? 0) > mostUnread) return 0;
     const inFlight = this.#handed - this.#link.delivery_count;
@@ -77,11 +77,21 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     return Math.min(this.#link.credit - inFlight, slots);
   }
 
+  /** rhea would write transfers before the answer to the attach, if credit came in one read with it. */
+  get #isUnanswered(): boolean {
+    return this.#link.state.open_requests > 0;
+  }
+
   resume(): void {
     if (!this.#closed) this.#serve();
   }
 
   #onCredit(): void {
+    if (this.#closed) return;
+    if (this.#isUnanswered) {
+      setImmediate(() => this.#onCredit());
+      return;
+    }
     this.#serve();
     if (!this.#link._draining) return;
     this.#link.issue_flow = true;

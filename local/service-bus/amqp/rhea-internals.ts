@@ -24,7 +24,17 @@ interface Incomplete {
   oversized?: boolean;
 }
 
+interface AttachFrame {
+  /** `role` is true when the peer receives. */
+  performative: { name: string; role: boolean };
+}
+
 export type SessionInternals = Session & {
+  links: Record<
+    string,
+    { is_receiver(): boolean; local: { attach: { name: string } } } | undefined
+  >;
+  on_attach(frame: AttachFrame): void;
   incoming: { on_transfer(frame: RawTransferFrame, receiver: Receiver): void };
   outgoing: { available(): number };
 };
@@ -75,6 +85,27 @@ export function receiveRaw(session: SessionInternals, mostBytes: number): void {
   };
 }
 
+/**
+ * rhea finds links by their name; but two may have the same, one in each direction (AMQP 1.0, part 2,
+ * 2.6.1), and those of Proton have.
+ */
+export function tellDirectionsApart(session: SessionInternals): void {
+  const original = session.on_attach.bind(session);
+  session.on_attach = (frame) => {
+    const { name, role } = frame.performative;
+    if (session.links[name]?.is_receiver() !== role) {
+      original(frame);
+      return;
+    }
+    const key = `${name}\u0000${role}`;
+    frame.performative.name = key;
+    original(frame);
+    frame.performative.name = name;
+    const link = session.links[key];
+    if (link) link.local.attach.name = name;
+  };
+}
+
 function bound(current: Incomplete, frame: RawTransferFrame, mostBytes: number): void {
   current.bytes ??= current.frames[0]?.length ?? 0;
   current.bytes += frame.payload?.length ?? 0;
@@ -114,6 +145,7 @@ interface Terminus {
 
 /** What the peer asked for in its attach. */
 export interface RemoteAttach {
+  name: string;
   source?: Terminus | null;
   target?: Terminus | null;
   snd_settle_mode?: number;

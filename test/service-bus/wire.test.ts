@@ -1,0 +1,40 @@
+/** What Proton and other clients put on the wire that the JavaScript SDK does not. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServiceBusClient } from '@azure/service-bus';
+import rhea from 'rhea';
+import { start } from '../../local/service-bus/start.ts';
+
+test('two links of one name, one each way, and credit in one write with the attach', async () => {
+  const broker = await start({ queues: [{ name: 'q' }] });
+  const client = new ServiceBusClient(broker.connectionString);
+  const connection = rhea
+    .create_container()
+    .connect({ port: broker.port, host: '127.0.0.1', reconnect: false, username: 'a' });
+  try {
+    await client.createSender('q').sendMessages([{ body: 1 }, { body: 2 }]);
+    const received = await new Promise<unknown[]>((resolve, reject) => {
+      const bodies: unknown[] = [];
+      connection.on('disconnected', ({ error }) => reject(error ?? new Error('disconnected')));
+      const sender = connection.open_sender({ target: 'q', name: 'same' });
+      const { links } = sender.session as unknown as { links: Record<string, unknown> };
+      sender.once('sendable', () => {
+        // Or rhea, too, would take the second for the first.
+        delete links['same'];
+        const receiver = connection.open_receiver({ source: 'q', name: 'same', credit_window: 5 });
+        receiver.on('message', ({ message }) => {
+          bodies.push(message?.body);
+          if (bodies.length === 2) sender.send({ body: 3 });
+          if (bodies.length === 3) resolve(bodies);
+        });
+      });
+    });
+    assert.equal(received.length, 3);
+  } finally {
+    connection.removeAllListeners('disconnected');
+    connection.on('disconnected', () => undefined);
+    connection.close();
+    await client.close();
+    await broker.close();
+  }
+});
