@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Store } from './journal.ts';
 
@@ -9,14 +11,8 @@ const readAtOnce = 1000;
  * resolves, so it survives SIGKILL of this process; LevelDB cuts a torn tail of its log by itself.
  */
 export async function openDiskStore(folder: string): Promise<Store> {
-  const db = new ClassicLevel<string, Buffer>(folder, { valueEncoding: 'buffer' });
-  try {
-    await db.open();
-  } catch (cause) {
-    throw new Error(`Cannot open the broker's data in ${folder}: is another broker using it?`, {
-      cause,
-    });
-  }
+  const db = await open(folder);
+  await tellOfDrops(folder);
   const found = (await db.get('!format'))?.toString();
   if (found !== undefined && found !== format) {
     await db.close();
@@ -49,4 +45,31 @@ export async function openDiskStore(folder: string): Promise<Store> {
     },
     close: () => db.close(),
   };
+}
+
+/** Makes the index anew when it is damaged. @throws Error when the folder cannot be used */
+async function open(folder: string): Promise<ClassicLevel<string, Buffer>> {
+  for (let repaired = false; ; repaired = true) {
+    const db = new ClassicLevel<string, Buffer>(folder, { valueEncoding: 'buffer' });
+    try {
+      await db.open();
+      return db;
+    } catch (cause) {
+      const { code, message } =
+        (cause as { cause?: { code?: string; message?: string } }).cause ?? {};
+      if (code === 'LEVEL_LOCKED')
+        throw new Error(`Another broker uses the data in ${folder}.`, { cause });
+      if (code !== 'LEVEL_CORRUPTION' || repaired)
+        throw new Error(`Cannot open the broker's data in ${folder}: ${message}`, { cause });
+      process.emitWarning(`The broker's data in ${folder} is damaged (${message}): repairing it.`);
+      await ClassicLevel.repair(folder);
+    }
+  }
+}
+
+/** LevelDB reads past what is damaged in its log, and says so in a file. */
+async function tellOfDrops(folder: string): Promise<void> {
+  const log = await readFile(join(folder, 'LOG'), 'utf8').catch(() => '');
+  for (const [, bytes, why] of log.matchAll(/dropping (\d+) bytes; (.*)/g))
+    process.emitWarning(`The broker's data in ${folder} lost ${bytes} bytes: ${why}.`);
 }
