@@ -225,6 +225,50 @@ test('a queue that is removed ends its receivers, and made again is empty', asyn
   );
 });
 
+test('a queue that is full says so, and takes again when there is room', async () => {
+  await admin.createQueue('small', { maxSizeInMegabytes: 1 });
+  const sender = client.createSender('small');
+  const body = Buffer.alloc(200_000);
+  for (let n = 0; n < 5; n++) await sender.sendMessages({ body });
+  await assert.rejects(sender.sendMessages({ body }), { code: 'QuotaExceeded', retryable: false });
+  const receiver = client.createReceiver('small', { receiveMode: 'receiveAndDelete' });
+  await receiver.receiveMessages(1);
+  await sender.sendMessages({ body });
+  await Promise.all([sender.close(), receiver.close()]);
+});
+
+test('dead letters of a queue with sessions are received and peeked without a session', async () => {
+  await admin.createQueue('burial', { requiresSession: true });
+  const sender = client.createSender('burial');
+  await sender.sendMessages([
+    { body: 1, sessionId: 'a' },
+    { body: 2, sessionId: 'b' },
+  ]);
+  for (let n = 0; n < 2; n++) {
+    const session = await client.acceptNextSession('burial');
+    const [message] = await session.receiveMessages(1);
+    assert.ok(message);
+    await session.deadLetterMessage(message);
+    await session.close();
+  }
+  const dead = client.createReceiver('burial', { subQueueType: 'deadLetter' });
+  const peeked = await dead.peekMessages(5);
+  assert.deepEqual(
+    peeked.map(({ sessionId }) => sessionId),
+    ['a', 'b'],
+  );
+  const received = await dead.receiveMessages(2, { maxWaitTimeInMs: 1000 });
+  assert.equal(received.length, 2);
+  for (const message of received) await dead.completeMessage(message);
+  const [first] = peeked;
+  assert.ok(first?.sequenceNumber);
+  assert.equal(
+    (await dead.peekMessages(5, { fromSequenceNumber: first.sequenceNumber })).length,
+    0,
+  );
+  await Promise.all([sender.close(), dead.close()]);
+});
+
 test('the namespace tells of itself', async () => {
   const { name, messagingSku } = await admin.getNamespaceProperties();
   assert.equal(name, '127.0.0.1');

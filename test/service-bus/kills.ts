@@ -35,6 +35,7 @@ export async function killRounds(kills: number, random = Math.random): Promise<K
     load.connect();
     for (let kill = 0; kill < kills; kill++) {
       await pause(100 + random() * 500);
+      load.disconnected();
       await broker.kill();
       await broker.restart();
       load.connect();
@@ -57,9 +58,15 @@ class Load {
   #stopSending = false;
   #stopped = false;
   #redelivered = 0;
+  #epoch = 0;
 
   constructor(connection: string) {
     this.#connection = connection;
+  }
+
+  /** From here on the clients there are can be told nothing. */
+  disconnected(): void {
+    this.#epoch++;
   }
 
   /** With a new client after each restart: the SDK would take its time to notice. */
@@ -161,11 +168,14 @@ class Load {
     if (message.deliveryCount) this.#redelivered++;
     // From here on the broker may have done it, whether or not its answer comes through.
     this.#doubtful.add(id);
+    const epoch = this.#epoch;
     try {
       await receiver.completeMessage(message);
     } catch {
       return;
     }
+    // The SDK's session receivers call it done when their connection is gone.
+    if (epoch !== this.#epoch) return;
     this.#doubtful.delete(id);
     this.#completed.add(id);
   }

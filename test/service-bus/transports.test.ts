@@ -214,6 +214,23 @@ test('the administration may have a port of its own; over TLS it is what the SDK
     assert.equal(stdout.trim(), 'q');
   }));
 
+test('the limit of a message is an option, which batches keep to', () =>
+  withBroker({ maxMessageBytes: 1_048_576 }, async ({ connectionString }) => {
+    const client = new ServiceBusClient(connectionString);
+    const sender = client.createSender('q');
+    const batch = await sender.createMessageBatch();
+    assert.equal(batch.maxSizeInBytes, 1_048_576);
+    let messages = 0;
+    while (batch.tryAddMessage({ body: Buffer.alloc(50_000) })) messages++;
+    assert.equal(messages, 20);
+    await sender.sendMessages(batch);
+    const receiver = client.createReceiver('q', { receiveMode: 'receiveAndDelete' });
+    assert.equal((await receiver.receiveMessages(messages)).length, messages);
+    const body = Buffer.alloc(1_100_000);
+    await assert.rejects(sender.sendMessages({ body }), { code: 'MessageSizeExceeded' });
+    await client.close();
+  }));
+
 test('who connects and says nothing does no harm', () =>
   withBroker({}, async ({ port, connectionString }) => {
     const sockets = Array.from({ length: 200 }, () => connect(port, '127.0.0.1'));

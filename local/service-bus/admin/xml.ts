@@ -126,6 +126,7 @@ export function entityXml(entity: Entity): Xml {
   const said: Record<string, unknown> = {
     defaultMessageTimeToLive: forEver,
     autoDeleteOnIdle: forEver,
+    maxMessageSizeInKilobytes: 256,
     ...description,
     sizeInBytes: queue.stock.bytes + (queue.deadLetters?.stock.bytes ?? 0),
     messageCount: active + deferred + scheduled + dead + transfer.stock.size,
