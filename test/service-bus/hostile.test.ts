@@ -1,6 +1,5 @@
 /** Clients that mean ill or know no better: the broker stays up, and serves the others. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
@@ -152,7 +151,7 @@ test('a client that never grants credit, and one that never settles', async () =
   await stillServes();
 });
 
-test('a client that grants credit and does not read', { skip: !existsSync('/proc') }, async () => {
+test('a client that grants credit and does not read', async () => {
   const client = new ServiceBusClient(broker.connectionString);
   const sender = client.createSender('big');
   const body = Buffer.alloc(200_000);

@@ -1,8 +1,8 @@
 /** WebSockets, TLS and tokens: the same port, the same rules. */
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ServiceBusClient, type WebSocketImpl } from '@azure/service-bus';
 import rhea from 'rhea';
+import { generate } from 'selfsigned';
 import WebSocket from 'ws';
 import { type Broker, type BrokerOptions, start } from '../../local/service-bus/start.ts';
 import { administrationOf } from '../support/administration.ts';
@@ -26,18 +27,20 @@ let certificate: NonNullable<BrokerOptions['tls']>;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-tls-'));
-  const file = (name: string) => join(folder, name);
-  const subject = [
-    '-subj',
-    '/CN=localhost',
-    '-addext',
-    'subjectAltName=IP:127.0.0.1,DNS:localhost',
-  ];
-  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject];
-  execFileSync('openssl', [...args, '-keyout', file('key.pem'), '-out', file('cert.pem')], {
-    stdio: 'ignore',
+  const made = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keySize: 2048,
+    extensions: [
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 2, value: 'localhost' },
+          { type: 7, ip: '127.0.0.1' },
+        ],
+      },
+    ],
   });
-  certificate = { cert: await readFile(file('cert.pem')), key: await readFile(file('key.pem')) };
+  certificate = { cert: made.cert, key: made.private };
+  await writeFile(join(folder, 'cert.pem'), made.cert);
 });
 after(() => rm(folder, { recursive: true, force: true }));
 

@@ -1,6 +1,6 @@
 /** The broker as a process of its own, that can be killed. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,11 +27,12 @@ export async function brokerProcess(topology: object, { durable = false } = {}) 
     get isUp() {
       return child.process.exitCode === null && child.process.signalCode === null;
     },
-    /** Resident memory in bytes. */
-    memory: () =>
-      Number(
-        /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.process.pid}/status`, 'utf8'))?.[1],
-      ) * 1024,
+    /** Resident memory in bytes; 0 where there is no /proc to ask. */
+    memory: () => {
+      const status = `/proc/${child.process.pid}/status`;
+      if (!existsSync(status)) return 0;
+      return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(status, 'utf8'))?.[1]) * 1024;
+    },
     async kill() {
       const gone = once(child.process, 'exit');
       child.process.kill('SIGKILL');
