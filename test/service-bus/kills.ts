@@ -74,8 +74,8 @@ class Load {
     void this.#client?.close().catch(() => undefined);
     const client = new ServiceBusClient(this.#connection, { retryOptions });
     this.#client = client;
-    void this.#receivePlain(client);
-    for (let n = 0; n < 4; n++) void this.#receiveSessions(client);
+    void this.#receivePlain(client, this.#epoch);
+    for (let n = 0; n < 4; n++) void this.#receiveSessions(client, this.#epoch);
     if (this.#senders.length > 0) return;
     for (let n = 0; n < plainSenders; n++) this.#senders.push(this.#send('plain', `p${n}`));
     for (let n = 0; n < sessionCount; n++)
@@ -124,18 +124,18 @@ class Load {
     }
   }
 
-  async #receivePlain(client: ServiceBusClient): Promise<void> {
+  async #receivePlain(client: ServiceBusClient, epoch: number): Promise<void> {
     const receiver = client.createReceiver('plain', { maxAutoLockRenewalDurationInMs: 0 });
     receiver.subscribe(
       {
-        processMessage: (message) => this.#take(receiver, message),
+        processMessage: (message) => this.#take(receiver, message, epoch),
         processError: async () => undefined,
       },
       { autoCompleteMessages: false, maxConcurrentCalls: 16 },
     );
   }
 
-  async #receiveSessions(client: ServiceBusClient): Promise<void> {
+  async #receiveSessions(client: ServiceBusClient, epoch: number): Promise<void> {
     while (client === this.#client && !this.#stopped) {
       try {
         const receiver = await client.acceptNextSession('sessions', {
@@ -143,8 +143,8 @@ class Load {
         });
         const messages = await receiver.receiveMessages(5, { maxWaitTimeInMs: 500 });
         for (const message of messages) {
-          this.#inOrder(receiver.sessionId, Number(message.body));
-          await this.#take(receiver, message);
+          if (epoch === this.#epoch) this.#inOrder(receiver.sessionId, Number(message.body));
+          await this.#take(receiver, message, epoch);
         }
         await receiver.close();
       } catch {
@@ -162,19 +162,24 @@ class Load {
     }
   }
 
-  async #take(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage): Promise<void> {
+  async #take(
+    receiver: ServiceBusReceiver,
+    message: ServiceBusReceivedMessage,
+    epoch: number,
+  ): Promise<void> {
+    // Of a receiver that lost its broker, which works off what it has got.
+    if (epoch !== this.#epoch) return;
     const id = String(message.messageId);
     if (this.#completed.has(id)) this.#broken.push(`${id} was completed and came again`);
     if (message.deliveryCount) this.#redelivered++;
     // From here on the broker may have done it, whether or not its answer comes through.
     this.#doubtful.add(id);
-    const epoch = this.#epoch;
     try {
       await receiver.completeMessage(message);
     } catch {
       return;
     }
-    // The SDK's session receivers call it done when their connection is gone.
+    // The SDK's session receivers call it done when their connection is gone: seen in the broker's trace.
     if (epoch !== this.#epoch) return;
     this.#doubtful.delete(id);
     this.#completed.add(id);
