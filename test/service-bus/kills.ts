@@ -108,12 +108,24 @@ class Load {
   async #send(to: string, prefix: string, sessionId?: string): Promise<void> {
     let sender = this.#client?.createSender(to);
     let of = this.#client;
+    const send = (n: number) =>
+      sender?.sendMessages({
+        body: n,
+        messageId: `${prefix}-${n}`,
+        ...(sessionId ? { sessionId } : {}),
+      });
     for (let n = 0; !this.#stopSending; n++) {
       const messageId = `${prefix}-${n}`;
+      // What was acknowledged before a kill is known as a duplicate after it.
+      let repeats = false;
       for (;;) {
-        if (of !== this.#client) [of, sender] = [this.#client, this.#client?.createSender(to)];
+        if (of !== this.#client) {
+          [of, sender] = [this.#client, this.#client?.createSender(to)];
+          repeats = n > 0;
+        }
         try {
-          await sender?.sendMessages({ body: n, messageId, ...(sessionId ? { sessionId } : {}) });
+          if (repeats) await send(n - 1);
+          await send(n);
           break;
         } catch {
           if (this.#stopped) return;
