@@ -83,8 +83,9 @@ export class Namespace {
   static async open(topology: Topology, store: Store, options: NamespaceOptions) {
     const namespace = new Namespace(store, options);
     const kept = new Map<string, KeptEntity>();
-    for await (const [key, value] of store.read(keptPrefix))
-      kept.set(key.slice(keptPrefix.length), JSON.parse(value.toString()) as KeptEntity);
+    for await (const some of store.read(keptPrefix))
+      for (const [key, value] of some)
+        kept.set(key.slice(keptPrefix.length), JSON.parse(value.toString()) as KeptEntity);
     const wanted = new Map(entitiesOf(topology).map((entity) => [keyOf(entity.path), entity]));
     for (const [key, entity] of kept) {
       if (entity.removed) wanted.delete(key);

@@ -5,6 +5,8 @@ import type { Store } from './journal.ts';
 
 const format = '2';
 const readAtOnce = 1000;
+// Most messages are gone before a table is written: the more the log holds, the fewer tables there are.
+const writeBufferSize = 32 * 1024 * 1024;
 
 /**
  * Keeps the broker in a LevelDB folder. A write is in the operating system's hands before it
@@ -26,11 +28,10 @@ export async function openDiskStore(folder: string): Promise<Store> {
     async *read(prefix) {
       const iterator = db.iterator({ gte: prefix, lt: `${prefix}\uffff` });
       try {
-        // Many a call: one by one a million messages take minutes.
         for (;;) {
           const some = await iterator.nextv(readAtOnce);
-          if (some.length === 0) break;
-          yield* some;
+          if (some.length === 0) return;
+          yield some;
         }
       } finally {
         await iterator.close();
@@ -50,7 +51,10 @@ export async function openDiskStore(folder: string): Promise<Store> {
 /** Makes the index anew when it is damaged. @throws Error when the folder cannot be used */
 async function open(folder: string): Promise<ClassicLevel<string, Buffer>> {
   for (let repaired = false; ; repaired = true) {
-    const db = new ClassicLevel<string, Buffer>(folder, { valueEncoding: 'buffer' });
+    const db = new ClassicLevel<string, Buffer>(folder, {
+      valueEncoding: 'buffer',
+      writeBufferSize,
+    });
     try {
       await db.open();
       return db;

@@ -10,8 +10,8 @@ export interface Change {
 export interface Store {
   /** Nothing written is ever read: it need not be made. */
   readonly isVolatile: boolean;
-  /** Every pair with this prefix, in the order of keys. */
-  read(prefix: string): AsyncIterable<[key: string, value: Buffer]>;
+  /** Every pair with this prefix, in the order of keys, many at a time. */
+  read(prefix: string): AsyncIterable<[key: string, value: Buffer][]>;
   /** Applies all changes or none; resolves when they survive the process. */
   write(changes: readonly Change[]): Promise<void>;
   close(): Promise<void>;
@@ -158,18 +158,32 @@ export class EntityJournal {
       duplicates: [],
       counter: 1,
     };
-    for await (const [key, value] of store.read(this.#prefix)) {
-      const [kind, name = ''] = key.slice(this.#prefix.length).split('/');
-      if (kind === 'b') kept.messages.set(Number(name), partsOf(value));
-      else if (kind === 'm') {
+    for await (const some of store.read(this.#prefix))
+      for (const [key, value] of some) this.#take(kept, key.slice(this.#prefix.length), value);
+    return kept;
+  }
+
+  #take(kept: Kept, key: string, value: Buffer): void {
+    const name = key.slice(2);
+    switch (key[0]) {
+      case 'b':
+        kept.messages.set(Number(name), partsOf(value));
+        return;
+      case 'm': {
         // Bodies come first, by the order of keys.
         const message = kept.messages.get(Number(name));
         if (message) Object.assign(message, { meta: value, hasOwnMeta: true });
-      } else if (kind === 's') kept.sessionStates.push([decodeURIComponent(name), value]);
-      else if (kind === 'd') kept.duplicates.push([Number(name), JSON.parse(value.toString())]);
-      else if (kind === 'c') kept.counter = Number(value.toString());
+        return;
+      }
+      case 's':
+        kept.sessionStates.push([decodeURIComponent(name), value]);
+        return;
+      case 'd':
+        kept.duplicates.push([Number(name), JSON.parse(value.toString())]);
+        return;
+      case 'c':
+        kept.counter = Number(value.toString());
     }
-    return kept;
   }
 
   #set(key: string, value: Buffer | undefined | (() => Buffer)): void {
