@@ -32,6 +32,8 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   readonly #queue: Queue;
   /** Transfers handed to rhea; it counts those it has written in `delivery_count`. */
   #handed = 0;
+  /** Bytes handed to rhea in this turn of the loop. */
+  #unwritten = 0;
   #session: Session | undefined;
   #cancelWait: (() => void) | undefined;
   #closed = false;
@@ -71,7 +73,8 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   room(): number {
     if (this.#closed || this.#isUnanswered) return 0;
     // Who gives credit and does not read would have the broker hold it all: it waits in the queue.
-    if ((this.#link.connection.socket?.writableLength ?? 0) > mostUnread) return 0;
+    const unread = this.#link.connection.socket?.writableLength ?? 0;
+    if (unread + this.#unwritten > mostUnread) return 0;
     const inFlight = this.#handed - this.#link.delivery_count;
     const slots = (this.#sender.session as SessionInternals).outgoing.available();
     return Math.min(this.#link.credit - inFlight, slots);
@@ -119,10 +122,22 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     this.#handed++;
     const tag = message.lock ? reorderGuid(tokenBytes(message.lock.token)) : Buffer.alloc(16);
     const payload = formatMessage(toEnvelope(message));
+    this.#countUnwritten(payload.length);
     // biome-ignore lint/suspicious/noExplicitAny: rhea takes encoded bytes when a format is given
     const delivery = this.#sender.send(payload as any, tag, 0) as Delivery & { token?: string };
     if (this.settlesFirst) (delivery as unknown as { settled: boolean }).settled = true;
     else if (message.lock) delivery.token = message.lock.token;
+  }
+
+  /** rhea writes at the end of the turn: until then the socket does not know of it. */
+  #countUnwritten(bytes: number): void {
+    if (this.#unwritten === 0)
+      setImmediate(() => {
+        const wasFull = this.#unwritten > mostUnread;
+        this.#unwritten = 0;
+        if (wasFull) this.resume();
+      });
+    this.#unwritten += bytes;
   }
 
   #onOutcome(outcome: string, { delivery }: EventContext): void {
