@@ -16,14 +16,24 @@ const section = {
   applicationProperties: 0x74,
 } as const;
 
+export interface Header {
+  readonly durable: boolean;
+  readonly priority: number | undefined;
+  readonly ttl: number | undefined;
+}
+
+// Most messages have neither: a million share these.
+const noHeader: Header = { durable: false, priority: undefined, ttl: undefined };
+const noAnnotations: readonly Buffer[] = [];
+
 /** What a broker needs to know of a message, and the bytes of the rest. */
 export interface Content {
   messageId: string;
   sessionId: string | undefined;
   /** The sender's header; ttl in milliseconds. */
-  header: { durable: boolean; priority: number | undefined; ttl: number | undefined };
+  header: Header;
   /** The sender's message annotations, each an encoded key and value, without those the broker owns. */
-  annotations: Buffer[];
+  annotations: readonly Buffer[];
   scheduledFor: number | undefined;
   bare: Buffer;
 }
@@ -158,8 +168,8 @@ export function parseMessage(raw: Buffer, newId: () => string): Content {
   const content: Content = {
     messageId: '',
     sessionId: undefined,
-    header: { durable: false, priority: undefined, ttl: undefined },
-    annotations: [],
+    header: noHeader,
+    annotations: noAnnotations,
     scheduledFor: undefined,
     bare: raw.subarray(raw.length),
   };
@@ -204,15 +214,17 @@ function readHeader(content: Content, fields: Buffer[]): void {
 }
 
 function readAnnotations(content: Content, items: Buffer[]): void {
+  const annotations: Buffer[] = [];
   for (const [key, value] of pairsOf(items)) {
     const name = String(decodeValue(key));
     if (owned.has(name)) continue;
-    content.annotations.push(Buffer.concat([key, value]));
+    annotations.push(Buffer.concat([key, value]));
     if (name === 'x-opt-scheduled-enqueue-time') {
       const at = decodeValue(value);
       content.scheduledFor = at instanceof Date ? at.getTime() : Number(at);
     }
   }
+  if (annotations.length > 0) content.annotations = annotations;
 }
 
 const { types } = rhea;

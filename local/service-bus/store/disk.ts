@@ -4,7 +4,9 @@ import { ClassicLevel } from 'classic-level';
 import type { Store } from './journal.ts';
 
 const format = '2';
-const readAtOnce = 1000;
+const readAtOnce = 10_000;
+// Of one reading; with the default of 16 KB a million messages take a minute.
+const highWaterMarkBytes = 8 * 1024 * 1024;
 // Most messages are gone before a table is written: the more the log holds, the fewer tables there are.
 const writeBufferSize = 32 * 1024 * 1024;
 
@@ -26,7 +28,8 @@ export async function openDiskStore(folder: string): Promise<Store> {
   return {
     isVolatile: false,
     async *read(prefix) {
-      const iterator = db.iterator({ gte: prefix, lt: `${prefix}\uffff` });
+      const range = { gte: prefix, lt: `${prefix}\uffff` };
+      const iterator = db.iterator({ ...range, highWaterMarkBytes });
       try {
         for (;;) {
           const some = await iterator.nextv(readAtOnce);
