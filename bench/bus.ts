@@ -195,17 +195,17 @@ async function sdkReceive(client: ServiceBusClient, messages: number): Promise<n
 
 // --- the runs -------------------------------------------------------------------------------------
 
-async function plainRuns(how: string, { port }: Started): Promise<void> {
+async function plainRuns(how: string, { port }: Started, queue = 'q', when = ''): Promise<void> {
   // Once to warm up, then the best of two: the machine is shared. All that is sent is received each
   // time, as what is under way to a receiver that closes is locked for a while.
   const sends: number[] = [];
   const receives: number[] = [];
-  for (const messages of [count / 4, count, count]) {
-    sends.push(await plainSend(port, messages));
-    receives.push(await plainReceive(port, messages));
+  for (const messages of [count / 2, count, count]) {
+    sends.push(await plainSend(port, messages, queue));
+    receives.push(await plainReceive(port, messages, queue));
   }
-  note('rhea: send, acknowledged', how, rate(count, Math.min(...sends.slice(1))));
-  note('rhea: receive and accept', how, rate(count, Math.min(...receives.slice(1))));
+  note(`rhea: send, acknowledged${when}`, how, rate(count, Math.min(...sends.slice(1))));
+  note(`rhea: receive and accept${when}`, how, rate(count, Math.min(...receives.slice(1))));
 }
 
 async function fill(broker: Started, messages: number): Promise<void> {
@@ -240,8 +240,7 @@ async function longQueue(how: string, topology: string, data?: string): Promise<
     broker = await startBroker(topology, data);
     note(`start, ${name}`, how, `${Math.round(broker.startedMs)} ms`);
   }
-  note(`rhea: send, ${name}`, how, rate(count, await plainSend(broker.port, count, 'long')));
-  note(`rhea: receive, ${name}`, how, rate(count, await plainReceive(broker.port, count, 'long')));
+  await plainRuns(how, broker, 'long', `, ${name}`);
   await broker.stop();
 }
 
