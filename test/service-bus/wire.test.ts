@@ -1,6 +1,7 @@
 /** What Proton and other clients put on the wire that the JavaScript SDK does not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea from 'rhea';
 import { start } from '../../local/service-bus/start.ts';
@@ -37,4 +38,43 @@ test('two links of one name, one each way, and credit in one write with the atta
     await client.close();
     await broker.close();
   }
+});
+
+test('a receiver that stopped waiting has no credit left: the next message is another one', async () => {
+  const broker = await start({ queues: [{ name: 'q' }] });
+  const client = new ServiceBusClient(broker.connectionString);
+  try {
+    const [first, second] = [client.createReceiver('q'), client.createReceiver('q')];
+    // Both ask for more than there is, and give their credit back.
+    for (const receiver of [first, second])
+      assert.equal((await receiver.receiveMessages(5, { maxWaitTimeInMs: 200 })).length, 0);
+    await client.createSender('q').sendMessages({ body: 'free' });
+    const [message] = await second.receiveMessages(1, { maxWaitTimeInMs: 2000 });
+    assert.equal(message?.body, 'free', 'it went to the one that waits for nothing');
+    assert.equal(message?.deliveryCount, 0);
+  } finally {
+    await client.close();
+    await broker.close();
+  }
+});
+
+test('a client that wants a sign of life every second gets one', async () => {
+  const broker = await start({ queues: [{ name: 'q' }] });
+  const connection = rhea.create_container().connect({
+    port: broker.port,
+    host: '127.0.0.1',
+    reconnect: false,
+    username: 'a',
+    // rhea hangs up after twice that.
+    idle_time_out: 500,
+  });
+  let ended = false;
+  connection.on('disconnected', () => {
+    ended = true;
+  });
+  await new Promise((resolve) => connection.once('connection_open', resolve));
+  await pause(2500);
+  assert.equal(ended, false);
+  connection.close();
+  await broker.close();
 });
