@@ -164,6 +164,14 @@ test('peek is of a session when asked, and without bodies when asked', async () 
   assert.equal(decoded.group_id, 'b');
 });
 
+test('peek of a session in a queue without sessions shows those of its id', async () => {
+  await client
+    .createSender('p')
+    .sendMessages(['x', 'y'].map((sessionId) => ({ body: 1, sessionId })));
+  const { body } = await ask('p', 'com.microsoft:peek-message', { ...peek, 'session-id': 'y' });
+  assert.equal(body.messages.length, 1);
+});
+
 test('a settlement over management works when its link is gone', async () => {
   const receiver = client.createReceiver('q');
   const [message] = await receiver.receiveMessages(1, { maxWaitTimeInMs: 2000 });

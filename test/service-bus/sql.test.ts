@@ -32,6 +32,7 @@ const cases: [text: string, taken: boolean][] = [
   ['size BETWEEN', false],
   ['missing = 1', false],
   ['NOT missing = 1', false],
+  ['missing = absent', false],
   ['missing = 1 OR size = 3', true],
   ['missing = 1 AND size = 3', false],
   ['missing IS NULL', true],

@@ -215,8 +215,11 @@ test('a queue forwards what it gets, and another its dead letters', async () => 
   );
   await send('burying', { body: 'dead' });
   const receiver = client.createReceiver('burying');
+  const [once] = await receiver.receiveMessages(1, { maxWaitTimeInMs: 500 });
+  assert.ok(once);
+  await receiver.abandonMessage(once);
   const [message] = await receiver.receiveMessages(1, { maxWaitTimeInMs: 500 });
-  assert.ok(message);
+  assert.equal(message?.deliveryCount, 1);
   await receiver.deadLetterMessage(message, {
     deadLetterReason: 'why',
     deadLetterErrorDescription: 'so',
@@ -226,6 +229,7 @@ test('a queue forwards what it gets, and another its dead letters', async () => 
   assert.equal(buried?.body, 'dead');
   assert.equal(buried?.deadLetterReason, 'why');
   assert.equal(buried?.deadLetterSource, 'burying');
+  assert.equal(buried?.deliveryCount, 0, 'those of another queue do not count');
 });
 
 test('four hops are gone, the fifth and a missing target are told of', async () => {
