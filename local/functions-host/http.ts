@@ -66,8 +66,9 @@ export async function listenHttp(
 ): Promise<Listener & HttpAddress> {
   const streams = await startStreamServer(model);
   const endpoints = endpointsOf(functions, context.hostJson.extensions.http.routePrefix);
-  // Thousands may watch their jobs at once.
-  const agent = new Agent({ keepAlive: true });
+  // Thousands may watch their jobs at once. An idle connection is given up well before the worker's
+  // server does so (5 s), or a request could meet it closing and be answered with nothing.
+  const agent = new Agent({ keepAlive: true, timeout: 2_000 });
   const running = new Set<Promise<unknown>>();
   const server = createServer((request, response) => {
     const found = find(endpoints, request);
