@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { Address } from './address.ts';
-import { entityExists, ServiceBusFault } from './entity/errors.ts';
+import { entityDisabled, entityExists, ServiceBusFault } from './entity/errors.ts';
 import { forwardTo } from './entity/forward.ts';
 import { Queue } from './entity/queue.ts';
 import { defaultRule, Rules } from './entity/rules.ts';
@@ -165,6 +165,9 @@ export class Namespace {
     const { name, role } = entity.queue.settings;
     Object.assign(entity.queue.settings, toSettings(name, role, next));
     this.#connect(entity);
+    const { status } = entity.queue.settings;
+    if (status === 'Disabled' || status === 'ReceiveDisabled')
+      entity.queue.end(entityDisabled(path, status));
     this.keep(entity);
     await this.kept();
     return entity;

@@ -197,6 +197,25 @@ test('disabled, an entity neither takes nor gives; a receiver is told', async ()
   await Promise.all([sender.close(), again.close(), receiver.close()]);
 });
 
+test('a queue that is disabled ends its receivers', async () => {
+  await admin.createQueue('closing');
+  const receiver = client.createReceiver('closing');
+  const errors: { code?: string }[] = [];
+  receiver.subscribe({
+    processMessage: async () => undefined,
+    processError: async ({ error }) => void errors.push(error as { code?: string }),
+  });
+  const sender = client.createSender('closing');
+  await sender.sendMessages({ body: 1 });
+  await until(
+    'it receives',
+    async () => (await admin.getQueueRuntimeProperties('closing')).activeMessageCount === 0,
+  );
+  await admin.updateQueue({ ...(await admin.getQueue('closing')), status: 'Disabled' });
+  await until('it is told', () => errors.some(({ code }) => code === 'MessagingEntityDisabled'));
+  await Promise.all([receiver.close(), sender.close()]);
+});
+
 test('a queue that is removed ends its receivers, and made again is empty', async () => {
   await admin.createQueue('again', { requiresDuplicateDetection: true });
   const sender = client.createSender('again');

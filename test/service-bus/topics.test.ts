@@ -20,6 +20,10 @@ before(async () => {
       { name: 'forwarding', forwardTo: 'target' },
       { name: 'burying', forwardDeadLetteredMessagesTo: 'graves' },
       { name: 'lost', forwardTo: 'nowhere' },
+      { name: 'shut', status: 'SendDisabled' as const },
+      { name: 'refused', forwardTo: 'shut' },
+      { name: 'wary', requiresDuplicateDetection: true },
+      { name: 'to-wary', forwardTo: 'wary' },
       ...[1, 2, 3, 4, 5].map((n) => ({ name: `hop${n}`, forwardTo: `hop${n + 1}` })),
       { name: 'hop6' },
     ],
@@ -232,15 +236,23 @@ test('a queue forwards what it gets, and another its dead letters', async () => 
   assert.equal(buried?.deliveryCount, 0, 'those of another queue do not count');
 });
 
+test('a duplicate that is forwarded is one in the queue it comes to', async () => {
+  await send('to-wary', { body: 1, messageId: 'same' }, { body: 2, messageId: 'same' });
+  await send('wary', { body: 3, messageId: 'same' });
+  assert.deepEqual(bodies(await takeAll(['wary'])), [1]);
+});
+
 test('four hops are gone, the fifth and a missing target are told of', async () => {
   await send('hop2', { body: 'four' });
   assert.deepEqual(bodies(await takeAll(['hop6'])), ['four']);
   await send('hop1', { body: 'five' });
   await send('lost', { body: 'gone' });
+  await send('refused', { body: 'kept back' });
   assert.deepEqual(bodies(await takeAll(['hop6'])), []);
   for (const [queue, body] of [
     ['hop5', 'five'],
     ['lost', 'gone'],
+    ['refused', 'kept back'],
   ] as const) {
     const transfer = client.createReceiver(queue, {
       subQueueType: 'transferDeadLetter',

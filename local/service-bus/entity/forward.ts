@@ -21,6 +21,7 @@ export const forwardTo = (
       if (!target) throw new ServiceBusFault('amqp:not-found', `There is no entity ${name}.`);
       if (hops > mostHops)
         throw new ServiceBusFault('amqp:not-allowed', `More than ${mostHops} hops.`);
+      target.checkSend([content]);
       target.admit(content, { message, hops, deadLetterSource: message.deadLetterSource });
       target.dispatch();
     } catch (fault) {

@@ -119,8 +119,8 @@ export class Queue {
 
   /** Takes in what another queue hands on; the caller dispatches. */
   admit(content: Content, from: Origin): void {
-    if (this.settings.requiresSession && content.sessionId === undefined)
-      throw sessionIdMissing(this.settings.name);
+    const isForwarded = from.hops !== undefined;
+    if (isForwarded && this.#duplicates?.seenBefore(content.messageId)) return;
     this.#add(content, from);
   }
 
