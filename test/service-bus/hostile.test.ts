@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
-import rhea from 'rhea';
 import { brokerProcess } from '../support/broker.ts';
+import { plainConnection } from '../support/plain.ts';
 import { fc } from '../support/properties.ts';
 import { until } from '../support/until.ts';
 
@@ -84,9 +84,7 @@ test('frames that are cut off, of no size, and of giant size', async () => {
 });
 
 async function plain() {
-  const connection = rhea
-    .create_container()
-    .connect({ port, host: '127.0.0.1', reconnect: false, username: 'a' });
+  const connection = plainConnection(port);
   for (const name of ['disconnected', 'connection_error', 'sender_error', 'receiver_error'])
     connection.on(name, () => undefined);
   await new Promise((resolve) => connection.once('connection_open', resolve));

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea, { type Message } from 'rhea';
 import { type Broker, start } from '../../local/service-bus/start.ts';
+import { plainConnection } from '../support/plain.ts';
 
 let broker: Broker;
 let client: ServiceBusClient;
@@ -27,13 +28,7 @@ type Answer = { status: unknown; body: any; raw: Buffer };
 
 /** Asks as .NET does: to an address with a leading slash, with the answers' address as the target. */
 async function ask(entity: string, operation: string, body: unknown): Promise<Answer> {
-  const container = rhea.create_container();
-  const connection = container.connect({
-    port: broker.port,
-    host: '127.0.0.1',
-    reconnect: false,
-    username: 'a',
-  });
+  const connection = plainConnection(broker.port);
   const node = `/${entity}/$management`;
   const encoded: Buffer[] = [];
   try {
@@ -188,13 +183,7 @@ test('a settlement over management works when its link is gone', async () => {
 
 test('a coordinator link and an unknown node are refused at once', async () => {
   const refusedBy = async (address: unknown) => {
-    const container = rhea.create_container();
-    const connection = container.connect({
-      port: broker.port,
-      host: '127.0.0.1',
-      reconnect: false,
-      username: 'a',
-    });
+    const connection = plainConnection(broker.port);
     try {
       return await new Promise<string | undefined>((resolve) => {
         connection.open_sender({ target: address } as never);

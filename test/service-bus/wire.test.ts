@@ -3,15 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
-import rhea from 'rhea';
 import { start } from '../../local/service-bus/start.ts';
+import { plainConnection } from '../support/plain.ts';
 
 test('two links of one name, one each way, and credit in one write with the attach', async () => {
   const broker = await start({ queues: [{ name: 'q' }] });
   const client = new ServiceBusClient(broker.connectionString);
-  const connection = rhea
-    .create_container()
-    .connect({ port: broker.port, host: '127.0.0.1', reconnect: false, username: 'a' });
+  const connection = plainConnection(broker.port);
   try {
     await client.createSender('q').sendMessages([{ body: 1 }, { body: 2 }]);
     const received = await new Promise<unknown[]>((resolve, reject) => {
@@ -60,14 +58,8 @@ test('a receiver that stopped waiting has no credit left: the next message is an
 
 test('a client that wants a sign of life every second gets one', async () => {
   const broker = await start({ queues: [{ name: 'q' }] });
-  const connection = rhea.create_container().connect({
-    port: broker.port,
-    host: '127.0.0.1',
-    reconnect: false,
-    username: 'a',
-    // rhea hangs up after twice that.
-    idle_time_out: 500,
-  });
+  // rhea hangs up after twice that.
+  const connection = plainConnection(broker.port, { idle_time_out: 500 });
   let ended = false;
   connection.on('disconnected', () => {
     ended = true;
