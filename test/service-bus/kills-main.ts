@@ -4,6 +4,7 @@ import { killRounds } from './kills.ts';
 const kills = Number(process.argv[2] ?? 100);
 const began = Date.now();
 const result = await killRounds(kills);
-process.stdout.write(
-  `${kills} kills in ${(Date.now() - began) / 1000} s: ${JSON.stringify(result)}\n`,
+const seconds = (Date.now() - began) / 1000;
+process.stdout.write(`${kills} kills in ${seconds} s: ${JSON.stringify(result)}\n`, () =>
+  process.exit(),
 );

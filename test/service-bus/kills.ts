@@ -101,7 +101,7 @@ class Load {
 
   async close(): Promise<void> {
     [this.#stopped, this.#stopSending] = [true, true];
-    await this.#client?.close();
+    await Promise.race([this.#client?.close(), pause(2_000)]);
   }
 
   /** One after the other, each until it is acknowledged: under the same id, so that none is there twice. */
