@@ -78,16 +78,19 @@ interface Ways {
 /** AMQP begins with its name, TLS with a handshake record, HTTP with a method: none with an A. */
 function tellApart(socket: Socket, { amqp, http, secure }: Ways): void {
   socket.setTimeout(silenceMs, () => socket.destroy());
-  socket.once('readable', () => {
+  const look = () => {
     const first = socket.read(1) as Buffer | null;
+    // Told of more than there is: it is told again.
     if (!first) return;
+    socket.off('readable', look);
     socket.setTimeout(0);
     socket.unshift(first);
     if (first[0] === 0x41) amqp(socket);
     else if (first[0] !== 0x16) http.emit('connection', socket);
     else if (secure) secure.emit('connection', socket);
     else socket.destroy();
-  });
+  };
+  socket.on('readable', look);
 }
 
 function createHttp(
