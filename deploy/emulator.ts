@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { QueueDescription } from '../local/service-bus/entity/settings.ts';
+import { durationMs, type QueueDescription } from '../local/service-bus/entity/settings.ts';
 import { readTopology } from '../local/service-bus/start.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -31,9 +31,11 @@ export async function emulatorConfig(): Promise<{ config: unknown; changed: stri
   return { config, changed };
 }
 
+const lengthOf = (duration: string) => durationMs(duration) ?? 0;
+
 function toProperties(queue: QueueDescription, changed: string[]) {
   const atMost = (setting: keyof QueueDescription, given: string | undefined, limit: string) => {
-    if (given === undefined || seconds(given) <= seconds(limit)) return given ?? limit;
+    if (given === undefined || lengthOf(given) <= lengthOf(limit)) return given ?? limit;
     changed.push(`${queue.name}.${setting}: ${given} becomes ${limit}`);
     return limit;
   };
@@ -56,14 +58,6 @@ function toProperties(queue: QueueDescription, changed: string[]) {
     ForwardDeadLetteredMessagesTo: '',
     ForwardTo: '',
   };
-}
-
-function seconds(duration: string): number {
-  const match = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(duration);
-  const [days = 0, hours = 0, minutes = 0, rest = 0] = (match ?? [])
-    .slice(1)
-    .map((n) => Number(n ?? 0));
-  return ((days * 24 + hours) * 60 + minutes) * 60 + rest;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -61,8 +61,8 @@ export interface AppOptions {
 export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}): void {
   const settings = readSettings();
   const topology = readTopology(new URL('../../topology.json', import.meta.url));
-  const outbound = outboundOf(settings);
-  const types = new JobTypes([...catalogue, ...builtIn(settings)], topology);
+  const outbound = { allowed: settings.OUTBOUND_ALLOW, secret: settings.CALLBACK_SECRET };
+  const types = new JobTypes([...catalogue, ...builtIn(settings, outbound)], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
   const jobsTable = clients.table('longhauljobs');
@@ -118,16 +118,9 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerTimers(worker);
 }
 
-const outboundOf = ({ OUTBOUND_ALLOW, CALLBACK_SECRET }: Settings): Outbound => ({
-  allowed: OUTBOUND_ALLOW,
-  secret: CALLBACK_SECRET,
-});
-
 /** The job types that come with Longhaul; the last where there is a Batch account. */
-function builtIn(settings: Settings): Catalogue {
-  const outbound = outboundOf(settings);
+function builtIn({ BATCH_URL: url, BATCH_POOL: pool }: Settings, outbound: Outbound): Catalogue {
   const always = [callback(outbound), webCall(outbound)];
-  const { BATCH_URL: url, BATCH_POOL: pool } = settings;
   if (!url) return always;
   const credential = new DefaultAzureCredential();
   return [...always, simulation(createBatch({ url, pool, credential }))];

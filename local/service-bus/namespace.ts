@@ -1,7 +1,7 @@
 /** The queues, topics and subscriptions of one broker: found, made, changed, removed, kept. */
 import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { Address } from './address.ts';
+import { type Address, parseAddress } from './address.ts';
 import { entityDisabled, entityExists, ServiceBusFault } from './entity/errors.ts';
 import { forwardTo } from './entity/forward.ts';
 import { Queue } from './entity/queue.ts';
@@ -268,8 +268,7 @@ const toSubscriber = ({ queue, rules }: Entity) => {
 const keyOf = (path: string) => path.toLowerCase();
 
 /** `forwardTo` may be an address. */
-const nameOf = (target: string) =>
-  decodeURIComponent(target.replace(/^(sb|amqps?|https?):\/\/[^/]+\//, ''));
+const nameOf = (target: string) => parseAddress(target).path;
 
 const notFound = (what: string) =>
   new ServiceBusFault(

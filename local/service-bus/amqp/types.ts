@@ -7,7 +7,6 @@ export type { Typed } from 'rhea';
 const { types } = rhea;
 
 export const int = (n: number) => types.wrap_int(n);
-export const long = (n: number) => types.wrap_long(n);
 export const timestamp = (ms: number) => types.wrap_timestamp(ms);
 export const symbol = (s: string) => types.wrap_symbol(s);
 export const string = (s: string) => types.wrap_string(s);

@@ -15,12 +15,7 @@ import type { Consumer, Settlement } from './consumer.ts';
 import { Consumers } from './consumers.ts';
 import { copyToDeadLetters, deliveredTooOften, expired, type Reason } from './dead-letter.ts';
 import { Duplicates } from './duplicates.ts';
-import {
-  entityRemoved,
-  messageNotFound,
-  type ServiceBusFault,
-  sessionIdMissing,
-} from './errors.ts';
+import { entityRemoved, messageNotFound, type ServiceBusFault } from './errors.ts';
 import { Lifetimes } from './lifetimes.ts';
 import { Locks } from './locks.ts';
 import { fromMeta, type Message, newMessage, type Origin } from './message.ts';

@@ -109,25 +109,24 @@ class Parser {
 
   or(): Expression {
     if (++this.#depth > deepest) throw this.#bad('it is nested too deeply');
-    let left = this.#and();
-    while (this.#take('OR')) {
-      const [a, b] = [left, this.#and()];
-      left = (look) => {
-        const [x, y] = [a(look), b(look)];
-        return x === true || y === true ? true : x === false && y === false ? false : null;
-      };
-    }
+    const expression = this.#joined('OR', true, () => this.#and());
     this.#depth--;
-    return left;
+    return expression;
   }
 
   #and(): Expression {
-    let left = this.#not();
-    while (this.#take('AND')) {
-      const [a, b] = [left, this.#not()];
+    return this.#joined('AND', false, () => this.#not());
+  }
+
+  /** One side that `decides` is enough; without one the other answer takes both sides. */
+  #joined(keyword: 'AND' | 'OR', decides: boolean, operand: () => Expression): Expression {
+    let left = operand();
+    while (this.#take(keyword)) {
+      const [a, b] = [left, operand()];
       left = (look) => {
         const [x, y] = [a(look), b(look)];
-        return x === false || y === false ? false : x === true && y === true ? true : null;
+        if (x === decides || y === decides) return decides;
+        return x === !decides && y === !decides ? !decides : null;
       };
     }
     return left;
