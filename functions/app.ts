@@ -6,6 +6,7 @@ import { DefaultAzureCredential } from '@azure/identity';
 import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Clients, createClients } from './azure/clients.ts';
+import { log } from './azure/log.ts';
 import { createNotes } from './azure/notes.ts';
 import { createQueue } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
@@ -30,26 +31,29 @@ import { Gate } from './pipeline/gate.ts';
 import { Slots } from './pipeline/key.ts';
 import { createNotify, type Listeners } from './pipeline/listeners.ts';
 import { pause } from './pipeline/pause.ts';
-import type { Clock, Log } from './pipeline/ports.ts';
+import type { Clock } from './pipeline/ports.ts';
 import { SessionTurns } from './pipeline/session-turns.ts';
+import { onStrayRejection } from './pipeline/stray.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
 import { registerCompletions, registerQueues } from './triggers/queues.ts';
 import { registerTimers, registerWatch } from './triggers/timers.ts';
 
+// setTimeout takes 31 bits of milliseconds, and fires at once for more.
+const longestTimerMs = 2 ** 31 - 1;
+
 const clock: Clock = {
   now: () => new Date(),
   after(ms, run) {
-    const timer = setTimeout(run, ms);
+    let timer: NodeJS.Timeout;
+    const arm = (left: number) => {
+      const next = Math.min(left, longestTimerMs);
+      timer = setTimeout(() => (left > next ? arm(left - next) : run()), next);
+    };
+    arm(ms);
     return () => clearTimeout(timer);
   },
-};
-
-const log: Log = (level, message) => {
-  // The worker forwards the console to the host's log, which outside an invocation is the only way.
-  // biome-ignore lint/suspicious/noConsole: see above
-  console[level](message);
 };
 
 export interface AppOptions {
@@ -99,6 +103,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     graceMs: settings.SHUTDOWN_GRACE_MS,
   };
   app.setup({ enableHttpStream: true });
+  process.on('unhandledRejection', (reason) => onStrayRejection(log, reason));
   app.hook.appTerminate(() => {
     stopping.abort();
     tally.flush();
