@@ -59,7 +59,7 @@ test('a hundred equal submits to three processes give one job, which runs once',
   );
   try {
     const clients = [client, ...ports.map((port) => createClient(`http://127.0.0.1:${port}`))];
-    const body = { type: 'test.unique-finished', input: { of: { of: 'many' }, log, ms: 1_500 } };
+    const body = { type: 'test.unique-finished', input: { of: { of: 'many' }, log, ms: 6_000 } };
     const asked = await Promise.all(
       Array.from({ length: 100 }, async (_, n) => {
         const response = await clients[n % clients.length]?.post(body);
