@@ -30,10 +30,10 @@ import { withExpiry } from './pipeline/expiry.ts';
 import { Gate } from './pipeline/gate.ts';
 import { Slots } from './pipeline/key.ts';
 import { createNotify, type Listeners } from './pipeline/listeners.ts';
+import { onStrayRejection } from './pipeline/on-behalf.ts';
 import { pause } from './pipeline/pause.ts';
 import type { Clock } from './pipeline/ports.ts';
 import { SessionTurns } from './pipeline/session-turns.ts';
-import { onStrayRejection } from './pipeline/stray.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
@@ -85,7 +85,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     topology,
     clock,
     log,
-    records: withExpiry(createRecords(jobsTable, ready), notes),
+    records: withExpiry(createRecords(jobsTable, ready), notes, clock),
     removal: createRemoval(jobsTable, tombstonesTable, ready),
     notes,
     schedules: createSchedules(schedulesTable, ready),

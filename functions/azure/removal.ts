@@ -1,10 +1,15 @@
 /** Expired records, and the tombstones that say so for a while. */
 import { odata, type TableClient } from '@azure/data-tables';
 import { placeOf } from '../model/id.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import type { EndState, JobRecord } from '../model/job-record.ts';
 import type { Removal } from '../pipeline/ports.ts';
 import { fromEntity } from './record-entity.ts';
 import { inTransactions, isMissing } from './tables.ts';
+
+interface Tombstone {
+  removedAt: string;
+  state?: EndState;
+}
 
 export function createRemoval(
   table: TableClient,
@@ -22,10 +27,11 @@ export function createRemoval(
     },
     async remove(partition, records) {
       await ready;
-      const entities = records.map(({ id, keepUntil: removedAt }) => ({
+      const entities = records.map(({ id, keepUntil: removedAt, state }) => ({
         partitionKey: partition,
         rowKey: placeOf(id).row,
         removedAt,
+        state,
       }));
       // The tombstones first: killed here, the records are removed next time.
       await inTransactions(
@@ -37,11 +43,12 @@ export function createRemoval(
         entities.map((entity) => ['delete', entity]),
       );
     },
-    async removedAt(id) {
+    async removed(id) {
       await ready;
       const { partition, row } = placeOf(id);
       try {
-        return (await tombstones.getEntity<{ removedAt: string }>(partition, row)).removedAt;
+        const { removedAt, state } = await tombstones.getEntity<Tombstone>(partition, row);
+        return { at: removedAt, state };
       } catch (error) {
         if (isMissing(error)) return undefined;
         throw error;

@@ -58,11 +58,17 @@ export function idOfOccurrence(schedule: string, at: Date): string {
 // As many children share a partition, and so their writes a transaction.
 const siblings = 1000;
 
-/** The same id for the same child, however often its parent is run. `at`: when its group began. */
-export function idOfChild(parent: string, group: string, index: number, at: Date): string {
+/** The same id for the same child of a group, however often its parent is run. */
+export function idOfChild(
+  parent: string,
+  name: string,
+  { at, turn }: { at: string; turn?: number },
+  index: number,
+): string {
   const hash = (text: string) => createHash('sha256').update(text).digest();
-  const shard = hash(`${parent}\n${group}\n${Math.floor(index / siblings)}`);
-  return idAt(at.getTime(), shard, hash(`${parent}\n${group}\n${index}`));
+  const group = `${parent}\n${name}\n${turn ?? ''}`;
+  const shard = hash(`${group}\n${Math.floor(index / siblings)}`);
+  return idAt(Date.parse(at), shard, hash(`${group}\n${index}\n`));
 }
 
 const tailChars = 2;

@@ -65,8 +65,9 @@ export interface Waits {
 /** The children that a job sent out under one name. */
 export interface ChildGroup {
   of: number;
-  /** When they were first sent: their ids follow from it. */
+  /** When they were first sent, and in which turn of their parent: their ids follow from both. */
   at: string;
+  turn?: number;
   /** All were sent: the job has waited for it. */
   sent?: true;
   /** All are awaited, whatever becomes of them; else the first failure ends the wait. */

@@ -19,13 +19,13 @@ import { fromBody, keep } from './claim-check.ts';
 import type { Gate } from './gate.ts';
 import { createJob } from './job.ts';
 import type { Lease } from './lease.ts';
+import { asHandler } from './on-behalf.ts';
 import { type Happened, invalid } from './outcome.ts';
 import type { Delivery, Log, Schedules } from './ports.ts';
 import { Reporter } from './progress.ts';
 import type { Run } from './run.ts';
 import { KeyState } from './session-state.ts';
 import type { SessionTurns } from './session-turns.ts';
-import { asHandler } from './stray.ts';
 import type { Submitting } from './submit.ts';
 import { Suspension } from './suspend.ts';
 import { nextToUndo, undoSteps } from './undo.ts';
@@ -55,6 +55,8 @@ export interface Attempt {
 
 // How long a handler that was told to stop may take to do so.
 const abortGraceMs = 2_000;
+// And how long storage may take for what it had done by then.
+const keepGraceMs = 30_000;
 
 /** Runs the job's handler, unless there is a reason not to. @throws when storage is out of reach */
 export async function attempt(worker: Working, one: Attempt): Promise<Happened> {
@@ -100,6 +102,7 @@ async function run(
   }
   const abort = new AbortController();
   const { signal } = abort;
+  lease.onFailure = (error) => abort.abort(error);
   const checkpoint = await Checkpoint.load(lease, worker.blobs);
   const reporter = new Reporter(lease, worker, signal);
   if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
@@ -142,6 +145,7 @@ async function outcomeOf(
     if (!signal.aborted) abort.abort(new AttemptEndedError(lease.record.id));
     // What it left behind may end; the next attempt is not to meet it, if that can be had.
     await atMost(worker, abortGraceMs, suspension.close());
+    await atMost(worker, keepGraceMs, running.checkpoint.idle());
   }
 }
 

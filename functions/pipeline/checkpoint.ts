@@ -43,6 +43,13 @@ export interface Entry {
 }
 
 type Entries = Record<string, Entry>;
+type Put = [
+  kind: EntryKind,
+  name: string,
+  what: { value: unknown } | { cursor: unknown },
+  also: Partial<JobRecord>,
+  more?: Pick<Entry, 'after' | 'undo'>,
+];
 type Change = (record: JobRecord) => JobRecord;
 
 // Larger values get a blob of their own, so that each write costs what is new and not what is old.
@@ -60,6 +67,7 @@ export class Checkpoint {
   readonly #failedAgain = new Map<string, number>();
   /** Blobs that nothing will point to after the next write. */
   #stale: string[] = [];
+  readonly #puts = new Set<Promise<void>>();
   #blobsMade = 0;
   #order: number;
   /** What goes with the next write, and that write; it begins when the one before it is done. */
@@ -100,13 +108,16 @@ export class Checkpoint {
     return entry;
   }
 
-  /** It failed: the handler may try it again. Goes with the next write. */
-  fail(kind: EntryKind, name: string, failed: Omit<KeptFailure, 'order' | 'times'>): void {
-    const { failed: before, cursor } = this.get(name) ?? {};
-    const times = before?.attempt === failed.attempt ? before.times + 1 : 1;
-    const order = ++this.#order;
-    this.note(kind, name, { ...(cursor ? { cursor } : {}), failed: { ...failed, order, times } });
-    this.#meetFailure(name);
+  /** It failed: the handler may try it again. Resolves when the handler may know; goes with the next write. */
+  fail(kind: EntryKind, name: string, failed: Omit<KeptFailure, 'order' | 'times'>): Promise<void> {
+    // What ended before it is told before it, now as in every run to come.
+    return this.#onceWritten(() => {
+      const { failed: before, cursor } = this.get(name) ?? {};
+      const times = before?.attempt === failed.attempt ? before.times + 1 : 1;
+      const order = ++this.#order;
+      this.note(kind, name, { ...(cursor ? { cursor } : {}), failed: { ...failed, order, times } });
+      this.#meetFailure(name);
+    });
   }
 
   /** A kept failure is met once more. */
@@ -140,6 +151,12 @@ export class Checkpoint {
     });
   }
 
+  /** As what number it ended last; 0 if it has not. */
+  orderOf(name: string): number {
+    const { order = 0, failed } = this.get(name) ?? {};
+    return Math.max(order, failed?.order ?? 0);
+  }
+
   /** The order in which things ended, of those that have. */
   get orders(): number[] {
     return Object.values(this.#entries).flatMap(({ order, failed }) => [
@@ -157,13 +174,13 @@ export class Checkpoint {
   }
 
   /** Resolves when it is kept; `also` goes into the record with the same write. @throws NotJsonError */
-  async put(
-    kind: EntryKind,
-    name: string,
-    what: { value: unknown } | { cursor: unknown },
-    also: Partial<JobRecord>,
-    more: Pick<Entry, 'after' | 'undo'> = {},
-  ): Promise<void> {
+  async put(...what: Put): Promise<void> {
+    const put = this.#put(...what);
+    this.#puts.add(put);
+    await put.finally(() => this.#puts.delete(put));
+  }
+
+  async #put(...[kind, name, what, also, more = {}]: Put): Promise<void> {
     const which = 'value' in what ? 'value' : 'cursor';
     const value = 'value' in what ? what.value : what.cursor;
     const whose = which === 'value' ? `The value of '${name}'` : `What '${name}' saves`;
@@ -175,7 +192,9 @@ export class Checkpoint {
     const { cursor } = this.get(name) ?? {};
     if (cursor && 'blob' in cursor) this.#stale.push(cursor.blob);
     const { failed } = this.get(name) ?? {};
-    this.note(kind, name, { [which]: stored, ...(failed ? { failed } : {}), ...more });
+    // Of this attempt: the handler met it, and went on to here.
+    const met = failed?.attempt === this.#lease.record.attempt ? { failed } : {};
+    this.note(kind, name, { [which]: stored, ...met, ...more });
     if (which === 'value') {
       this.end(name);
       this.#ended.push(name);
@@ -215,8 +234,10 @@ export class Checkpoint {
     const stale = this.#stale.splice(0);
     const checkpoint = await this.#keepEntries();
     const before = this.#lease.record.checkpoint;
+    const undoable = this.undoable.length > 0 ? { undoable: true as const } : {};
     await this.#lease.note((record) => ({
       ...changes.reduce((changed, change) => change(changed), record),
+      ...undoable,
       checkpoint,
     }));
     // Crash here: a blob that nothing points to, until the job's blobs are removed.
@@ -224,15 +245,24 @@ export class Checkpoint {
     await Promise.all(stale.map((blob) => this.#blobs.remove(blob).catch(() => undefined)));
   }
 
-  /** Resolves once all that was begun is written, or has failed. */
-  async written(): Promise<void> {
-    await this.#last;
+  /** Acts once all that was begun is written, or has failed, before anything more begins. */
+  async #onceWritten<T>(act: () => T): Promise<Awaited<T>> {
+    let last: unknown;
+    while (last !== this.#last) {
+      last = this.#last;
+      await last;
+    }
+    return await act();
+  }
+
+  /** Resolves once nothing is being kept any more: what was done is not to be lost to a slow write. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#puts);
   }
 
   /** For a record that somebody else writes. */
-  async save(): Promise<Kept> {
-    await this.written();
-    return this.#keepEntries();
+  save(): Promise<Kept> {
+    return this.#onceWritten(() => this.#keepEntries());
   }
 
   // A new name each time: a worker that lost its lock must not change what the record points to.

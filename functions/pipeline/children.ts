@@ -31,7 +31,16 @@ export async function beginGroup(
     throw new StepChangedError(`'${name}' had ${begun.of} children and has ${count} now`);
   if (begun) return begun;
   const at = clock.now().toISOString();
-  const group = { of: count, at, ...(settled ? { settled } : {}), ended: '', done: 0, failed: [] };
+  const { turn } = lease.record;
+  const group = {
+    of: count,
+    at,
+    turn,
+    ...(settled ? { settled } : {}),
+    ended: '',
+    done: 0,
+    failed: [],
+  };
   await lease.note((record) => ({
     ...record,
     children: { ...record.children, [name]: group },
@@ -138,7 +147,7 @@ export async function firstFailure(
   group: ChildGroup,
 ): Promise<Error> {
   const [index = 0] = group.failed;
-  const id = idOfChild(parent, name, index, new Date(group.at));
+  const id = idOfChild(parent, name, group, index);
   return whyNot(name, index, id, (await app.records.read(id))?.record);
 }
 
@@ -156,8 +165,8 @@ export async function isOrphan({ records }: Submitting, child: JobRecord): Promi
   const { group, index } = fromPlace(place);
   const known = Object.hasOwn(children, group) ? children[group] : undefined;
   // Started again, the parent has other children.
-  return !known || idOfChild(parent, group, index, new Date(known.at)) !== id;
+  return !known || idOfChild(parent, group, known, index) !== id;
 }
 
-const idsOf = (parent: string, name: string, { of, at }: ChildGroup): string[] =>
-  Array.from({ length: of }, (_, index) => idOfChild(parent, name, index, new Date(at)));
+const idsOf = (parent: string, name: string, group: ChildGroup): string[] =>
+  Array.from({ length: group.of }, (_, index) => idOfChild(parent, name, group, index));

@@ -104,7 +104,7 @@ function cancelsOfChildren(
     Array.from({ length: group.of }, (_, index) => index)
       .filter((index) => !hasEndedChild(group, index))
       .map((index) => {
-        const child = idOfChild(id, name, index, new Date(group.at));
+        const child = idOfChild(id, name, group, index);
         return toNewsMessage(completions, child, { kind: 'cancel' }, ['orphan', turn]);
       }),
   );

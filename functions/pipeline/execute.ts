@@ -9,12 +9,13 @@ import { fromMessage, type JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
+import { tellings } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
 import { isStartedAgain, startedAgain } from './retry.ts';
-import { answer, record, settle } from './settle.ts';
-import { readOrMake } from './submit.ts';
+import { answer, record, sendAll, settle } from './settle.ts';
+import { fromMessageAlone, readOrMake } from './submit.ts';
 import { isForeign, takeIn } from './take-in.ts';
 
 /** Never throws. */
@@ -115,6 +116,14 @@ async function once(
   return kind === 'again' ? msUntilDue(worker, decided) : undefined;
 }
 
+/** A job ended and was removed before whoever ended it told so: what its message knows is told still. */
+async function tellRemoved(worker: Working, message: JobMessage): Promise<void> {
+  const { state, at } = (await worker.removal.removed(message.id)) ?? {};
+  if (!state || at === undefined) return;
+  const ended = { ...fromMessageAlone(worker, message), state, finishedAt: at };
+  await sendAll(worker, tellings(ended, worker.topology));
+}
+
 interface Found {
   stored: Stored;
   /** Known before it is run. */
@@ -130,7 +139,7 @@ async function findJob(
 ): Promise<Found | undefined> {
   const stored = await readOrMake(worker, message);
   if (!stored) {
-    worker.log('info', `job ${message.id}: its message came again after it was removed`);
+    await tellRemoved(worker, message);
     await answer(delivery, { kind: 'complete' });
     return undefined;
   }

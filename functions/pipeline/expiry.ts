@@ -20,27 +20,38 @@ const inputKind = 'expiry-inputs';
 const tombstoneMs = 30 * 24 * 3_600_000;
 
 const minuteMs = 60_000;
+// A record may be written after the first look, by a worker that stood still or whose clock is behind.
+const secondLookMs = 15 * minuteMs;
+const lateMs = 5 * minuteMs;
 const maxRemembered = 10_000;
 
 const nameOf = (at: number, partition: string) =>
   `${new Date(Math.ceil(at / minuteMs) * minuteMs).toISOString()} ${partition}`;
 
 /** Records that make a note of when they expire. */
-export function withExpiry(records: Records, notes: Notes): Records {
+export function withExpiry(records: Records, notes: Notes, clock: Clock): Records {
   const noted = new Set<string>();
   return {
     ...records,
     async write(record, etag) {
-      if (record.keepUntil) {
-        const name = nameOf(Date.parse(record.keepUntil), placeOf(record.id).partition);
-        if (!noted.has(name)) await notes.write(kind, name, '');
-        if (noted.size >= maxRemembered) noted.clear();
-        noted.add(name);
-      }
-      return records.write(record, etag);
+      if (!record.keepUntil) return records.write(record, etag);
+      const until = Date.parse(record.keepUntil);
+      const { partition } = placeOf(record.id);
+      const name = nameOf(until, partition);
+      if (!noted.has(name)) await notes.write(kind, name, '');
+      if (noted.size >= maxRemembered) noted.clear();
+      noted.add(name);
+      const written = await records.write(record, etag);
+      // It stood still for so long that the janitor may have been by already.
+      const now = clock.now().getTime();
+      if (now > until + lateMs) await notes.write(kind, nameOf(now + lateMs, partition), '');
+      return written;
     },
   };
 }
+
+/** Notes that this process has followed once. */
+const looked = new Set<string>();
 
 interface Expiring {
   records: Pick<Records, 'read'>;
@@ -53,12 +64,17 @@ interface Expiring {
 /** Removes what has expired; answers how many jobs. Done twice, or by two at once, it does no harm. */
 export async function removeExpired(app: Expiring): Promise<number> {
   const now = app.clock.now();
-  // A record may be written a moment after its note.
-  const due = new Date(now.getTime() - minuteMs).toISOString();
+  const ago = (ms: number) => new Date(now.getTime() - ms).toISOString();
+  const due = ago(minuteMs);
+  const last = ago(secondLookMs);
   let removed = 0;
   for (const name of await app.notes.list(kind, due)) {
+    const isLast = name < last;
+    if (!isLast && looked.has(name)) continue;
     removed += await removeOf(app, partitionOf(name), now);
-    await app.notes.remove(kind, name);
+    if (isLast) await app.notes.remove(kind, name);
+    if (looked.size >= maxRemembered) looked.clear();
+    looked.add(name);
   }
   for (const name of await app.notes.list(tombstoneKind, due)) {
     await app.removal.forget(partitionOf(name), new Date(now.getTime() - tombstoneMs));

@@ -39,13 +39,11 @@ export async function orFail<T>(
     const { checkpoint, lease, signal } = run;
     // What failed because the attempt is at its end, or storage is, says nothing of the step.
     if (signal.aborted || lease.failure !== undefined) throw error;
-    checkpoint.fail(kind, name, {
+    await checkpoint.fail(kind, name, {
       error: toErrorRecord(error),
       attempt: lease.record.attempt,
       ...(error instanceof NonRetryableError ? { final: true as const } : {}),
     });
-    // What ended before it is told before it, now as in every run to come.
-    await checkpoint.written();
     throw error;
   }
 }

@@ -9,7 +9,7 @@ export async function find(
 ): Promise<Stored> {
   const stored = await records.read(id);
   if (stored && !hasExpired(stored.record, clock.now())) return stored;
-  const removedAt = stored?.record.keepUntil ?? (await removal.removedAt(id));
+  const removedAt = stored?.record.keepUntil ?? (await removal.removed(id))?.at;
   throw removedAt ? new JobExpiredError(id, removedAt) : new JobNotFoundError(id);
 }
 

@@ -40,7 +40,7 @@ export async function submitOnce(
   if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, deduplicated: false, replayed: true };
-  if (claimed.id !== id && (await app.removal.removedAt(claimed.id)) !== undefined) {
+  if (claimed.id !== id && (await app.removal.removed(claimed.id)) !== undefined) {
     // What was kept of that job is gone, and its id with it.
     await app.notes.replace(kind, hash(key), claim, standing);
     return submitOnce(app, request, key, origin);

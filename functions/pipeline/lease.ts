@@ -12,14 +12,14 @@ const removedAfterMs = 60_000;
 
 export interface Leasing {
   records: Records;
-  removal: Pick<Removal, 'removedAt'>;
+  removal: Pick<Removal, 'removed'>;
   clock: Clock;
 }
 
 export class Lease {
   readonly owner: string;
   readonly #records: Records;
-  readonly #removal: Pick<Removal, 'removedAt'>;
+  readonly #removal: Pick<Removal, 'removed'>;
   readonly #clock: Clock;
   readonly #begun: number;
   readonly #startedAt: string | undefined;
@@ -31,6 +31,8 @@ export class Lease {
   #lost = false;
   #closed = false;
   #failure: unknown;
+  /** Ends the run. */
+  onFailure: (error: unknown) => void = () => undefined;
 
   /** `startedAt`: when this run began, for a record that does not say so yet. */
   constructor(
@@ -94,7 +96,7 @@ export class Lease {
           return this.#stored.record;
         } catch (error) {
           if (!(error instanceof ConflictError)) throw error;
-          await this.#readAgain();
+          await this.#readAgain((id) => this.#persist(() => this.#records.read(id)));
           // An answer that got lost: the record has what this worker wrote.
           if (this.record.owner === this.owner && this.record.writes === writes) return this.record;
         }
@@ -115,9 +117,15 @@ export class Lease {
     try {
       return await act();
     } catch (error) {
-      if (!(error instanceof LonghaulError && error.status < 500)) this.#failure ??= error;
+      if (!(error instanceof LonghaulError && error.status < 500)) this.#fail(error);
       throw error;
     }
+  }
+
+  /** What the handler makes of it is not to be kept: in the next run the same may succeed. */
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.onFailure(error);
   }
 
   #persist<T>(act: () => Promise<T>): Promise<T> {
@@ -138,21 +146,22 @@ export class Lease {
   async #refuseIfRemoved(): Promise<void> {
     const { isNew, record } = this;
     if (!isNew || this.#clock.now().getTime() - this.#begun < removedAfterMs) return;
-    if ((await this.#removal.removedAt(record.id)) !== undefined) this.#lose();
+    if ((await this.#removal.removed(record.id)) !== undefined) this.#lose();
   }
 
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(() => {
       if (this.#lost) throw new LockLostError(this.record.id);
+      if (this.#failure !== undefined) throw this.#failure;
       return act();
     });
     this.#queue = turn.catch(() => undefined);
     return turn;
   }
 
-  async #readAgain(): Promise<void> {
+  async #readAgain(read = (id: string) => this.#records.read(id)): Promise<void> {
     const { id } = this.record;
-    const current = await this.#records.read(id);
+    const current = await read(id);
     if (!current) {
       // Removed: the job has ended, and its time has passed.
       if (!this.isNew) this.#lose();

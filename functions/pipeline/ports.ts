@@ -1,5 +1,5 @@
 /** What the rules need from outside, in few methods; `azure/` keeps them on the real services. */
-import type { JobRecord, State } from '../model/job-record.ts';
+import type { EndState, JobRecord, State } from '../model/job-record.ts';
 import type { IncomingMessage, OutgoingMessage } from '../model/message.ts';
 import type { Schedule } from '../model/schedule.ts';
 
@@ -41,14 +41,20 @@ export interface Records {
   ): Promise<{ records: JobRecord[]; cursor: string | undefined }>;
 }
 
+/** A tombstone: when the record was due to be removed, and how its job had ended. */
+export interface Removed {
+  at: string;
+  state: EndState | undefined;
+}
+
 /** Records that have expired. */
 export interface Removal {
   /** Those of a partition whose `keepUntil` has passed. */
   expired(partition: string, now: Date): Promise<JobRecord[]>;
   /** Removes records of a partition; a tombstone each stays. */
   remove(partition: string, records: readonly JobRecord[]): Promise<void>;
-  /** When the record was due to be removed; undefined if there never was one, or long ago. */
-  removedAt(id: string): Promise<string | undefined>;
+  /** What is left of a record that was removed; undefined if there never was one, or long ago. */
+  removed(id: string): Promise<Removed | undefined>;
   /** Removes the tombstones of records that were removed before. */
   forget(partition: string, before: Date): Promise<void>;
 }

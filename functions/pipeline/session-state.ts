@@ -7,8 +7,9 @@
  */
 import { NonRetryableError, NoSessionError } from '../errors.ts';
 import { toJson } from './json.ts';
+import { refuseInsideStep } from './on-behalf.ts';
 import type { SessionState } from './ports.ts';
-import { type Run, refuseInsideStep } from './run.ts';
+import type { Run } from './run.ts';
 
 // Service Bus keeps 256 KB for a session (Learn, "Service Bus quotas", Standard), and two states lie in
 // it: what the job leaves and what it found.

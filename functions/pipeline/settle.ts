@@ -78,7 +78,7 @@ export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
   app.notify(ended.state as EndedRecord['state'], ended);
 }
 
-async function sendAll(
+export async function sendAll(
   { queue, log }: Pick<Settling, 'queue' | 'log'>,
   sends: readonly OutgoingMessage[],
 ): Promise<void> {

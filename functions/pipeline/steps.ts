@@ -4,8 +4,9 @@ import type { Job } from '../define-job.ts';
 import { StepChangedError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { failureOf, orFail } from './failures.ts';
+import { asStep, refuseInsideStep } from './on-behalf.ts';
 import { pause } from './pause.ts';
-import { asStep, type Run, refuseInsideStep } from './run.ts';
+import type { Run } from './run.ts';
 import { validate } from './validate.ts';
 
 export function createSteps(run: Run): Pick<Job, 'step' | 'checkpoint'> {
@@ -43,18 +44,19 @@ async function step(
       return value;
     });
   if (undo) return suspension.stop();
+  const order = () => checkpoint.orderOf(name);
   return suspension.during(async () => {
     const after = await situationOf(run, name);
     // From the record's `running` on, a cancel waits for this worker to undo.
     if (options.undo) await showRunning(run);
+    signal.throwIfAborted();
     const value = await orFail(run, 'step', name, () => asStep(name, act));
     const undoable = options.undo ? ({ undo: true } as const) : {};
-    const also = { ...reporter.take(), ...(options.undo ? { undoable: true as const } : {}) };
     // Also after an abort: what was done is better kept than done again, or left as it is.
-    await checkpoint.put('step', name, { value }, also, { after, ...undoable });
+    await checkpoint.put('step', name, { value }, reporter.take(), { after, ...undoable });
     signal.throwIfAborted();
     return value;
-  });
+  }, order);
 }
 
 async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop): Promise<unknown> {
@@ -79,8 +81,15 @@ async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop):
         }),
       { loose: true },
     );
-  const value = await orFail(run, 'checkpoint', name, () => loop(from, save));
-  await suspension.during(() => checkpoint.put('checkpoint', name, { value }, reporter.take()));
+  const order = () => checkpoint.orderOf(name);
+  const value = await orFail(run, 'checkpoint', name, () => loop(from, save)).catch(
+    async (error: unknown) => {
+      await suspension.inOrder(order());
+      throw error;
+    },
+  );
+  const put = () => checkpoint.put('checkpoint', name, { value }, reporter.take());
+  await suspension.during(put, order);
   return value;
 }
 

@@ -176,15 +176,23 @@ export async function readOrMake(
 ): Promise<Stored | undefined> {
   const stored = await records.read(message.id);
   if (stored && !stored.record.provisional) return stored;
-  if (!stored && (await removal.removedAt(message.id)) !== undefined) return undefined;
+  if (!stored && (await removal.removed(message.id))) return undefined;
+  const made = fromMessageAlone({ types, topology, clock }, message);
+  return stored
+    ? { record: completed(stored.record, made), etag: stored.etag }
+    : { record: made, etag: undefined };
+}
+
+/** What the record of a job would say that has not started. */
+export function fromMessageAlone(
+  { types, topology, clock }: Pick<Submitting, 'types' | 'topology' | 'clock'>,
+  message: JobMessage,
+): JobRecord {
   const lane = laneOf(topology, message.queue);
   const createdAt = message.createdAt ?? (message.enqueuedAt ?? clock.now()).toISOString();
   const known = types.find(message.type);
   const type = known?.definition.type ?? message.type;
-  const made = newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
-  return stored
-    ? { record: completed(stored.record, made), etag: stored.etag }
-    : { record: made, etag: undefined };
+  return newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
 }
 
 /** A provisional record, with what its message says of who asked. */

@@ -29,6 +29,8 @@ export class Suspension {
   readonly #passed = new Set<number>();
   readonly #replayed: Held[] = [];
   readonly #waiting: { what: Awaited; go(): void }[] = [];
+  /** What ended in this run, and the handler has not seen yet. */
+  readonly #ended: Held[] = [];
   readonly #whenIdle: (() => void)[] = [];
   #underWay = 0;
   #reading = 0;
@@ -46,20 +48,34 @@ export class Suspension {
     this.#orders = orders.toSorted((a, b) => a - b);
   }
 
-  /** Work of the handler that has to end before it can be let go. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Work of the handler that has to end before it can be let go. `order`: the number of what it ended,
+   * by which the handler sees it, in this run as in all that follow.
+   */
+  async during<T>(work: () => Promise<T>, order?: () => number): Promise<T> {
     this.#underWay++;
     try {
       return await work();
     } finally {
+      if (order) await this.inOrder(order());
       this.#underWay--;
       this.#look();
     }
   }
 
+  /** Resolves when the handler may see what ended as number `order`. */
+  async inOrder(order: number): Promise<void> {
+    const isAlone = this.#replayed.length + this.#reading + this.#ended.length === 0;
+    if (this.#closed || (isAlone && this.#underWay <= 1)) return;
+    await new Promise<void>((go) => {
+      this.#ended.push({ order, go });
+      this.#look();
+    });
+  }
+
   /** Something that ended before, as number `order`: `read` is called when it is its turn. */
   async replay<T>(order: number | undefined, read: () => Promise<T>): Promise<T> {
-    if (order !== undefined && order > this.#first)
+    if (order !== undefined && (order > this.#first || this.#reading > 0))
       await new Promise<void>((go) => {
         this.#replayed.push({ order, go });
         this.#look();
@@ -110,7 +126,8 @@ export class Suspension {
 
   #look(): void {
     if (this.#looking) return;
-    if (this.#replayed.length + this.#waiting.length + this.#whenIdle.length === 0) return;
+    const held = [this.#replayed, this.#ended, this.#waiting, this.#whenIdle];
+    if (held.every(({ length }) => length === 0)) return;
     this.#looking = true;
     // What the handler does next is begun by then: promises come before the loop's next turn.
     setImmediate(() =>
@@ -124,12 +141,15 @@ export class Suspension {
   #goOn(): void {
     if (this.#reading > 0) return;
     if (this.#closed) {
+      for (const { go } of this.#ended.splice(0)) go();
       if (this.#underWay === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
       return;
     }
-    const next = this.#replayed.toSorted((a, b) => a.order - b.order)[0];
-    if (next) {
-      this.#letGo(this.#replayed, next);
+    // What ended before comes before what ended now.
+    for (const of of [this.#replayed, this.#ended]) {
+      const next = of.toSorted((a, b) => a.order - b.order)[0];
+      if (!next) continue;
+      this.#letGo(of, next);
       return;
     }
     if (this.#underWay > 0 || this.#waiting.length === 0) return;

@@ -8,7 +8,8 @@ import type { EntryKind } from './checkpoint.ts';
 import { beginGroup, firstFailure, gatherResults, sendChildren } from './children.ts';
 import { kept } from './claim-check.ts';
 import { failureOf, orFail } from './failures.ts';
-import { type Run, refuseInsideStep } from './run.ts';
+import { refuseInsideStep } from './on-behalf.ts';
+import type { Run } from './run.ts';
 import { validate } from './validate.ts';
 import { isOver } from './wait.ts';
 
@@ -124,11 +125,20 @@ async function outcomesOf(
     return suspension.replay(entry.order, async () =>
       read((await checkpoint.valueOf(name)) as Kept[]),
     );
-  if (requests.length === 0) return [];
+  if (entry?.order !== undefined && requests.length === 0)
+    return suspension.replay(entry.order, async () => []);
   if (run.undo) return suspension.stop();
+  if (requests.length === 0) {
+    // Nobody to wait for, and yet it ends in its turn.
+    await suspension.wait({ since: () => '' });
+    checkpoint.note('children', name, {});
+    checkpoint.end(name);
+    return [];
+  }
   const group = await groupOf(run, name, requests, limit, settled);
-  return suspension.during(async () =>
-    read(await orFail(run, 'children', name, () => gather(run, name, group))),
+  return suspension.during(
+    async () => read(await orFail(run, 'children', name, () => gather(run, name, group))),
+    () => checkpoint.orderOf(name),
   );
 }
 

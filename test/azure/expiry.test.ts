@@ -31,12 +31,13 @@ async function open(name: string) {
   const ready = Promise.resolve();
   const notes = createNotes(noted, ready);
   let at = began.getTime();
+  const clock = { now: () => new Date(at), after: () => () => undefined };
   return {
     notes,
-    records: withExpiry(createRecords(jobs, ready), notes),
+    records: withExpiry(createRecords(jobs, ready), notes, clock),
     removal: createRemoval(jobs, tombstones, ready),
     blobs: createBlobs(storage.blobs, ready),
-    clock: { now: () => new Date(at), after: () => () => undefined },
+    clock,
     later: (hours: number) => {
       at = began.getTime() + hours * hour;
     },

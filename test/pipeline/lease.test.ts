@@ -36,7 +36,7 @@ function records(first?: JobRecord) {
   };
   const leasing = {
     records: port,
-    removal: { removedAt: async () => undefined },
+    removal: { removed: async () => undefined },
     clock: { now: () => new Date(), after: () => () => undefined },
   };
   return {

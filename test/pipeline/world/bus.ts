@@ -1,49 +1,61 @@
-/** A broker in memory, as the rules see one: duplicates dropped, locks that can be lost. */
+/** A broker in memory, as the rules see one: duplicates dropped, locks that can be lost, dead letters. */
 import type { IncomingMessage, OutgoingMessage } from '../../../functions/model/message.ts';
+import type { DeadLetter } from '../../../functions/pipeline/ports.ts';
 
-interface Lying {
+export interface Lying {
   message: OutgoingMessage;
+  sequence: number;
+  enqueuedAt: number;
   visibleAt: number;
   locked: boolean;
+  deliveries: number;
 }
 
-// The queues' duplicateDetectionHistoryTimeWindow.
+// The queues' duplicateDetectionHistoryTimeWindow and maxDeliveryCount.
 const rememberedMs = 3_600_000;
+const maxDeliveries = 10;
 
 export class Bus {
   readonly #queues = new Map<string, Lying[]>();
+  readonly #letters = new Map<string, DeadLetter[]>();
   readonly #seen = new Map<string, number>();
+  readonly #sessions = new Map<string, Buffer>();
   readonly #now: () => number;
+  #sequence = 0;
 
   constructor(now: () => number) {
     this.#now = now;
   }
 
   send(message: OutgoingMessage): void {
+    if (message.messageId.length > 128 || (message.sessionId ?? '').length > 128)
+      throw new RangeError('Service Bus: an id has 128 characters at most.');
     const name = `${message.queue} ${message.messageId}`;
     const seen = this.#seen.get(name);
     if (seen !== undefined && seen + rememberedMs > this.#now()) return;
     this.#seen.set(name, this.#now());
     const queue = this.#queues.get(message.queue) ?? [];
     this.#queues.set(message.queue, queue);
-    queue.push({ message, visibleAt: message.at?.getTime() ?? 0, locked: false });
+    const visibleAt = message.at?.getTime() ?? 0;
+    const enqueuedAt = Math.max(visibleAt, this.#now());
+    const sequence = ++this.#sequence;
+    queue.push({ message, sequence, enqueuedAt, visibleAt, locked: false, deliveries: 0 });
   }
 
-  /** What can be taken now: single messages, or all that a session of `batched` has. */
+  /** What can be taken now: single messages, of a session its first, or all of one in `batched`. */
   ready(batched: string): Lying[][] {
     const now = this.#now();
     return [...this.#queues].flatMap(([name, lying]) => {
       if (name === 'replies') return [];
       const visible = lying.filter(({ visibleAt, locked }) => visibleAt <= now && !locked);
-      if (name !== batched) return visible.map((one) => [one]);
       const sessions = new Map<string, Lying[]>();
       for (const one of visible) {
-        const session = one.message.sessionId ?? '';
+        const session = one.message.sessionId ?? `none ${one.sequence}`;
         // A session has one receiver.
         if (lying.some((other) => other.locked && other.message.sessionId === session)) continue;
         sessions.set(session, [...(sessions.get(session) ?? []), one]);
       }
-      return [...sessions.values()];
+      return [...sessions.values()].map((of) => (name === batched ? of : of.slice(0, 1)));
     });
   }
 
@@ -52,9 +64,11 @@ export class Bus {
   }
 
   nextVisibleAt(): number | undefined {
-    const times = [...this.#queues.values()].flat().map(({ visibleAt }) => visibleAt);
-    const later = times.filter((time) => time > this.#now());
-    return later.length > 0 ? Math.min(...later) : undefined;
+    let next: number | undefined;
+    for (const queue of this.#queues.values())
+      for (const { visibleAt } of queue)
+        if (visibleAt > this.#now() && (next === undefined || visibleAt < next)) next = visibleAt;
+    return next;
   }
 
   remove(one: Lying): void {
@@ -62,11 +76,43 @@ export class Bus {
     const at = queue.indexOf(one);
     if (at >= 0) queue.splice(at, 1);
   }
+
+  /** Nobody settled it: it is there again, or was handed over once too often. */
+  giveBack(one: Lying): void {
+    one.locked = false;
+    if (++one.deliveries >= maxDeliveries)
+      this.bury(one, 'MaxDeliveryCountExceeded', 'It was delivered ten times.');
+  }
+
+  bury(one: Lying, reason: string, description: string): void {
+    this.remove(one);
+    const letters = this.#letters.get(one.message.queue) ?? [];
+    this.#letters.set(one.message.queue, letters);
+    letters.push({
+      sequence: letters.length + 1,
+      message: toIncoming(one),
+      reason,
+      description,
+    });
+  }
+
+  letters(queue: string, after: number, limit: number): DeadLetter[] {
+    const all = this.#letters.get(queue) ?? [];
+    return all.filter(({ sequence }) => sequence > after).slice(0, limit);
+  }
+
+  stateOf(session: string): Buffer | undefined {
+    return this.#sessions.get(session);
+  }
+
+  setState(session: string, state: Buffer): void {
+    this.#sessions.set(session, state);
+  }
 }
 
-export type { Lying };
-
-export const toIncoming = ({ message }: Lying): IncomingMessage => ({
+export const toIncoming = ({ message, sequence, enqueuedAt }: Lying): IncomingMessage => ({
   ...message,
   body: Buffer.from(message.body),
+  sequence: String(sequence),
+  enqueuedAt: new Date(enqueuedAt),
 });

@@ -1,138 +1,164 @@
 /**
  * The pipeline on ports in memory, in a world where any call to storage or bus may be the last of its
- * worker, where locks get lost, and where people cancel and send events at the worst moment.
+ * worker, may fail or be slow, where locks get lost and clocks differ, where time flies, and where
+ * people cancel, retry and send events at the worst moment.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Catalogue } from '../../../functions/define-job.ts';
 import { ConflictError } from '../../../functions/errors.ts';
 import { idOfOccurrence } from '../../../functions/model/id.ts';
-import { hasEnded, type JobRecord, type Kept } from '../../../functions/model/job-record.ts';
+import { hasEnded, type JobRecord } from '../../../functions/model/job-record.ts';
+import { fromMessage } from '../../../functions/model/message.ts';
 import type { Working } from '../../../functions/pipeline/attempt.ts';
 import { JobTypes } from '../../../functions/pipeline/catalogue.ts';
+import { watchDeadLetters, watchDeadNews } from '../../../functions/pipeline/dead-letters.ts';
 import { execute } from '../../../functions/pipeline/execute.ts';
+import { removeExpired, withExpiry } from '../../../functions/pipeline/expiry.ts';
 import { Gate } from '../../../functions/pipeline/gate.ts';
 import { Slots } from '../../../functions/pipeline/key.ts';
 import { takeCompletions } from '../../../functions/pipeline/news.ts';
-import type {
-  Blobs,
-  Notes,
-  Queue,
-  Records,
-  Removal,
-  Stored,
-} from '../../../functions/pipeline/ports.ts';
+import type { Clock } from '../../../functions/pipeline/ports.ts';
 import { SessionTurns } from '../../../functions/pipeline/session-turns.ts';
 import { tick } from '../../../functions/schedules/tick.ts';
 import { ScheduleStore } from '../../support/schedules.ts';
 import { Bus, type Lying, toIncoming } from './bus.ts';
+import { type Call, Stores } from './stores.ts';
 
 /** What happens at one call of a worker to the outside. */
 export type Trouble =
   | 'none'
   | 'dies before'
   | 'dies after'
+  /** What it held comes back hours later. */
+  | 'dies for hours'
   | 'loses its lock'
   /** The write is done, and its second try finds another version. */
   | 'answer lost'
+  | 'fails before'
+  | 'fails after'
+  | 'slow'
+  | 'hours pass'
   | 'somebody acts'
   /** Another worker takes something else and does it to the end. */
   | 'another works';
 
 const completions = 'completions';
-const topology = {
-  lanes: [
-    { name: 'standard', plain: 'standard', keyed: 'standard-keyed', maxTimeout: '10m' as const },
-  ],
-  completions,
-  replies: ['replies'],
-  inbox: 'inbox',
-  queues: [],
-};
+const lanes = [
+  { name: 'standard', plain: 'standard', keyed: 'standard-keyed', maxTimeout: '10m' as const },
+  { name: 'bulk', plain: 'bulk', keyed: 'bulk-keyed', maxTimeout: '10m' as const },
+];
+const topology = { lanes, completions, replies: ['replies'], inbox: 'inbox', queues: [] };
 
 const isStored = (result: unknown): boolean =>
   typeof result === 'object' && result !== null && 'etag' in result && 'written' in result;
 
-const nothingExpires: Removal = {
-  expired: async () => [],
-  remove: async () => undefined,
-  removedAt: async () => undefined,
-  forget: async () => undefined,
-};
-
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 // Later than it should: some due times have passed, and their jobs run at once.
 const lookEveryMs = 40_000;
 
 interface Hands {
-  /** A scheduler, not a worker. */
-  looks?: true;
   dead: boolean;
+  forHours?: boolean;
   held: Lying[];
+  /** By how much its clock differs. */
+  skewMs: number;
 }
 
+/** The delivery that a handler runs in: what was so when it began. */
+interface Began {
+  wasOver: boolean;
+  /** It had not started, and its parent had failed or was cancelled. */
+  isOrphan: boolean;
+  /** A lock was lost, and for two seconds two workers may have the job. */
+  isShared: boolean;
+}
+
+/** What was so when the delivery began in which a handler runs; one for all worlds, as each slows Node down. */
+export const began = new AsyncLocalStorage<Began>();
+
 export class World {
-  readonly bus = new Bus(() => this.now);
-  /** What must never happen, and did. */
-  readonly violations: string[] = [];
-  readonly schedules = new ScheduleStore();
-  /** The steps to be undone that a job's last checkpoint had. */
-  readonly undoable = new Map<string, string[]>();
   now = Date.parse('2026-11-21T12:00:00Z');
-  /** How often each record went from not ended to ended. */
-  readonly ends = new Map<string, number>();
-  readonly #records = new Map<string, Stored>();
-  readonly #notes = new Map<string, string>();
-  readonly #blobs = new Map<string, Buffer>();
+  readonly bus = new Bus(() => this.now);
+  readonly stores = new Stores();
+  readonly schedules = new ScheduleStore();
+  /** What people do, one after the other, whenever the world says `somebody acts`. */
+  readonly actions: (() => Promise<unknown>)[] = [];
+  readonly logged: string[] = [];
   readonly #timers = new Set<{ at: number; run: () => void }>();
   readonly #types: JobTypes;
   readonly #trouble: () => Trouble;
-  /** What people do, one after the other, whenever the world says `somebody acts`. */
-  readonly actions: (() => Promise<void>)[] = [];
-  #version = 0;
+  readonly #skewMs: () => number;
+  #having: (Began & { id: string; one: Lying })[] = [];
   #made = 0;
   #depth = 0;
 
-  constructor(catalogue: Catalogue, trouble: () => Trouble) {
+  /** `skewMs`: by how much the next worker's clock differs. */
+  constructor(
+    catalogue: Catalogue,
+    trouble: () => Trouble = () => 'none',
+    skewMs: () => number = () => 0,
+  ) {
     this.#types = new JobTypes(catalogue, topology);
     this.#trouble = trouble;
+    this.#skewMs = skewMs;
+  }
+
+  get ends(): Map<string, number> {
+    return this.stores.ends;
+  }
+
+  get violations(): string[] {
+    return this.stores.violations;
+  }
+
+  get records(): JobRecord[] {
+    return [...this.stores.records.values()].map(({ record }) => record);
+  }
+
+  record(id: string): JobRecord | undefined {
+    return this.stores.records.get(id)?.record;
   }
 
   /** Changes a record behind everybody's back. */
   change(record: JobRecord): void {
-    this.#records.set(record.id, { record, etag: String(++this.#version) });
-  }
-
-  get records(): JobRecord[] {
-    return [...this.#records.values()].map(({ record }) => record);
+    this.stores.put(record);
   }
 
   /** An app's pipeline. Without `hands` nothing happens to it. */
   app(hands?: Hands): Working {
-    const call = async <T>(act: () => T): Promise<T> => {
+    const call: Call = async (act) => {
       await Promise.resolve();
       return hands ? this.#called(hands, act) : act();
+    };
+    const notes = this.stores.notesFor(call);
+    const clock: Clock = {
+      now: () => new Date(this.now + (hands?.skewMs ?? 0)),
+      after: (ms, run) => {
+        const timer = { at: this.now + ms, run };
+        this.#timers.add(timer);
+        return () => this.#timers.delete(timer);
+      },
     };
     return {
       types: this.#types,
       topology,
-      clock: {
-        now: () => new Date(this.now),
-        after: (ms, run) => {
-          const timer = { at: this.now + ms, run };
-          this.#timers.add(timer);
-          return () => this.#timers.delete(timer);
-        },
-      },
-      log: () => undefined,
-      records: this.#recordsFor(call),
-      removal: nothingExpires,
-      notes: this.#notesFor(call),
+      clock,
+      log: (_, message) => void this.logged.push(message),
+      records: withExpiry(this.stores.recordsFor(call), notes, clock),
+      removal: this.stores.removalFor(call),
+      notes,
       schedules: this.schedules.port(call),
-      blobs: this.#blobsFor(call),
-      queue: this.#queueFor(call),
+      blobs: this.stores.blobsFor(call),
+      queue: {
+        send: (message) => call(() => this.bus.send(message)),
+        peekDeadLetters: (queue, after, limit) => call(() => this.bus.letters(queue, after, limit)),
+      },
       newId: (at) => idOfOccurrence(`job ${++this.#made}`, at),
       slots: new Slots(() => 0.5),
       notify: () => undefined,
       checkCallback: () => undefined,
-      gate: new Gate(1000, topology.lanes),
+      gate: new Gate(1000, lanes),
       turns: new SessionTurns({ now: () => new Date(this.now), after: () => () => undefined }),
       newOwner: () => `owner ${++this.#made}`,
       random: () => 0.5,
@@ -141,15 +167,53 @@ export class World {
     };
   }
 
-  /** Until nothing lies in a queue. @throws when that does not come about */
+  /** Until nothing lies in a queue, with the letters looked at. @throws when that does not come about */
   async run(choose: (count: number) => number): Promise<void> {
-    for (let turns = 0; turns < 2000; turns++) {
+    for (let rounds = 0; rounds < 20; rounds++) {
+      await this.#untilStill(choose);
+      if ((await this.watchLetters()) === 0) return;
+    }
+    throw new Error('Dead letters do not come to an end.');
+  }
+
+  async #untilStill(choose: (count: number) => number): Promise<void> {
+    for (let turns = 0; turns < 3000; turns++) {
       if (await this.#step(choose)) continue;
       const next = this.bus.nextVisibleAt();
       if (next === undefined) return;
       this.now = next;
     }
     throw new Error('It does not come to rest.');
+  }
+
+  /** The look at what the broker gave up on; answers how many jobs it changed. */
+  async watchLetters(): Promise<number> {
+    const app = this.app();
+    let taken = 0;
+    for (const queue of lanes.flatMap(({ plain, keyed }) => [plain, keyed]))
+      taken += await watchDeadLetters(app, queue);
+    return taken + (await watchDeadNews(app));
+  }
+
+  /** The janitor, who may die as well. */
+  async removeExpired(safely = false): Promise<void> {
+    const hands = safely ? undefined : this.#newHands();
+    const work = removeExpired(this.app(hands)).then(() => undefined);
+    if (hands) await this.#untilDone(work, hands);
+    else await work;
+  }
+
+  /** Somebody's call of the API, by a process that may die of it: undefined then. */
+  async attempt<T>(act: (app: Working) => Promise<T>): Promise<T | undefined> {
+    const hands = this.#newHands();
+    let answer: T | undefined;
+    await this.#untilDone(
+      act(this.app(hands)).then((value) => {
+        answer = value;
+      }),
+      hands,
+    );
+    return hands.dead ? undefined : answer;
   }
 
   /** Lives on with a scheduler that may die as it looks. */
@@ -168,8 +232,12 @@ export class World {
     }
   }
 
+  #newHands(held: Lying[] = []): Hands {
+    return { dead: false, held, skewMs: this.#skewMs() };
+  }
+
   async #look(): Promise<void> {
-    const hands: Hands = { dead: false, held: [], looks: true };
+    const hands = this.#newHands();
     await this.#untilDone(
       tick(this.app(hands)).then(() => undefined),
       hands,
@@ -185,13 +253,18 @@ export class World {
   }
 
   async #deliver(taken: Lying[]): Promise<void> {
-    const hands: Hands = { dead: false, held: taken };
+    const hands = this.#newHands(taken);
     for (const one of taken) one.locked = true;
     const [first] = taken;
     const work = first?.message.queue === completions ? this.#news(hands) : this.#job(hands);
     await this.#untilDone(work, hands);
+    const at = this.#having.findLastIndex(({ one }) => one === first);
+    if (at >= 0) this.#having.splice(at, 1);
     // What it left unsettled comes back.
-    for (const one of hands.held) one.locked = false;
+    for (const one of hands.held) {
+      this.bus.giveBack(one);
+      if (hands.forHours) one.visibleAt = this.now + 5 * hourMs;
+    }
   }
 
   async #news(hands: Hands): Promise<void> {
@@ -204,19 +277,56 @@ export class World {
   #job(hands: Hands): Promise<void> {
     const [one] = hands.held;
     if (!one) return Promise.resolve();
-    const app = this.app(hands);
-    const settle = () =>
+    const settle = (how: () => void) =>
       this.#called(hands, () => {
         if (!hands.held.includes(one)) throw new Error('The lock is lost.');
-        this.bus.remove(one);
+        how();
         hands.held = [];
       });
-    return execute(app, {
-      message: toIncoming(one),
-      complete: settle,
-      deadLetter: settle,
-      abandon: async () => undefined,
-    });
+    const { sessionId } = one.message;
+    const session = `${one.message.queue} ${sessionId}`;
+    const held = <T>(act: () => T) =>
+      this.#called(hands, () => {
+        if (!hands.held.includes(one)) throw new Error('The session is lost.');
+        return act();
+      });
+    return this.#begun(one, () =>
+      execute(this.app(hands), {
+        message: toIncoming(one),
+        complete: () => settle(() => this.bus.remove(one)),
+        deadLetter: (reason, text) => settle(() => this.bus.bury(one, reason, text)),
+        abandon: async () => undefined,
+        ...(sessionId === undefined
+          ? {}
+          : {
+              session: {
+                get: () => held(() => this.bus.stateOf(session)),
+                set: (state) => held(() => this.bus.setState(session, state)),
+                release: async () => undefined,
+              },
+            }),
+      }),
+    );
+  }
+
+  /** Runs it, known as one of those that have the job now. */
+  #begun(one: Lying, run: () => Promise<void>): Promise<void> {
+    const { id } = fromMessage(toIncoming(one));
+    const others = this.#having.filter((other) => other.id === id);
+    const mine = { ...this.#whatIsSo(one), id, one, isShared: others.length > 0 };
+    for (const other of others) other.isShared = true;
+    this.#having.push(mine);
+    return began.run(mine, run);
+  }
+
+  #whatIsSo(one: Lying): Omit<Began, 'isShared'> {
+    const { id, parent, turn } = fromMessage(toIncoming(one));
+    const { state, startedAt } = this.record(id) ?? {};
+    const above = parent === undefined ? undefined : this.record(parent)?.state;
+    return {
+      wasOver: (state !== undefined && hasEnded(state)) || this.stores.tombstones.has(id),
+      isOrphan: turn === 1 && !startedAt && (above === 'failed' || above === 'cancelled'),
+    };
   }
 
   /** Lets time pass for a worker that waits for it; a dead one is not waited for. */
@@ -237,7 +347,7 @@ export class World {
       this.#timers.delete(next);
       this.now = Math.max(this.now, next.at);
       next.run();
-      if (idle > 500) throw new Error('A worker does not come to an end.');
+      if (idle > 2000) throw new Error('A worker does not come to an end.');
     }
     if (!hands.dead) await settled;
   }
@@ -247,116 +357,42 @@ export class World {
     if (hands.dead) return new Promise<never>(() => undefined);
     const trouble = this.#trouble();
     if (trouble === 'dies before') return this.#die(hands);
-    if (trouble === 'somebody acts') {
-      await this.actions.shift()?.();
-      // So that it is heard before this worker goes on.
-      if (this.#depth < 2) await this.#nested(() => this.#step(() => 0));
-    }
-    if (trouble === 'loses its lock' && this.#depth < 2) await this.#takenByAnother(hands);
-    if (trouble === 'another works' && this.#depth < 2)
-      await this.#nested(() => this.#step(() => 0));
+    if (trouble === 'fails before') throw new Error('ECONNRESET before');
+    if (trouble === 'slow') this.now += 3 * minuteMs;
+    if (trouble === 'hours pass') this.now += 5 * hourMs;
+    if (this.#depth < 2) await this.#meanwhile(trouble, hands);
     const result = act();
     if (trouble === 'dies after') return this.#die(hands);
+    if (trouble === 'dies for hours') return this.#die(hands, true);
+    if (trouble === 'fails after') throw new Error('ECONNRESET after');
     if (trouble === 'answer lost' && isStored(result)) throw new ConflictError('x');
     return result;
   }
 
-  #die(hands: Hands): Promise<never> {
-    hands.dead = true;
-    return new Promise<never>(() => undefined);
+  /** What others do while this worker stands still. */
+  async #meanwhile(trouble: Trouble, hands: Hands): Promise<void> {
+    if (trouble === 'somebody acts') {
+      await this.#nested(async () => this.actions.shift()?.());
+      // So that it is heard before this worker goes on.
+      await this.#nested(() => this.#step(() => 0));
+    }
+    if (trouble === 'another works') await this.#nested(() => this.#step(() => 0));
+    if (trouble === 'loses its lock' && hands.held.length > 0) {
+      const lost = hands.held;
+      hands.held = [];
+      await this.#nested(() => this.#deliver(lost));
+    }
   }
 
-  /** Its messages go to another worker, which does them to the end while this one stands still. */
-  async #takenByAnother(hands: Hands): Promise<void> {
-    const lost = hands.held;
-    hands.held = [];
-    if (lost.length === 0) return;
-    await this.#nested(() => this.#deliver(lost));
+  #die(hands: Hands, forHours = false): Promise<never> {
+    hands.dead = true;
+    hands.forHours = forHours;
+    return new Promise<never>(() => undefined);
   }
 
   async #nested(act: () => Promise<unknown>): Promise<void> {
     this.#depth++;
     await act();
     this.#depth--;
-  }
-
-  #undoableIn(checkpoint: Kept): string[] {
-    const json =
-      'json' in checkpoint
-        ? checkpoint.json
-        : (this.#blobs.get(checkpoint.blob)?.toString() ?? '{}');
-    const entries = JSON.parse(json) as Record<string, { undo?: true }>;
-    return Object.keys(entries).filter((name) => entries[name]?.undo);
-  }
-
-  #recordsFor(call: <T>(act: () => T) => Promise<T>): Records {
-    return {
-      read: (id) => call(() => structuredClone(this.#records.get(id))),
-      readMany: (ids) =>
-        call(() => ids.flatMap((id) => structuredClone(this.#records.get(id)?.record) ?? [])),
-      write: (record, etag) =>
-        call(() => {
-          const before = this.#records.get(record.id);
-          if (before?.etag !== etag) throw new ConflictError(record.id);
-          if (hasEnded(record.state)) {
-            const was = before && hasEnded(before.record.state);
-            if (!was) this.ends.set(record.id, (this.ends.get(record.id) ?? 0) + 1);
-          } else if (before && hasEnded(before.record.state))
-            this.violations.push(`${record.id} went on after its end`);
-          if (before && hasEnded(before.record.state) && before.record.state !== record.state)
-            this.violations.push(
-              `${record.id} ended as ${before.record.state}, then ${record.state}`,
-            );
-          if (record.checkpoint) this.undoable.set(record.id, this.#undoableIn(record.checkpoint));
-          const stored = { record: structuredClone(record), etag: String(++this.#version) };
-          this.#records.set(record.id, stored);
-          return { ...structuredClone(stored), written: true };
-        }),
-      list: async () => ({ records: [], cursor: undefined }),
-    };
-  }
-
-  #notesFor(call: <T>(act: () => T) => Promise<T>): Notes {
-    const key = (kind: string, name: string) => `${kind} ${name}`;
-    return {
-      read: (kind, name) => call(() => this.#notes.get(key(kind, name))),
-      write: (kind, name, value) => call(() => void this.#notes.set(key(kind, name), value)),
-      claim: (kind, name, value) =>
-        call(() => {
-          const standing = this.#notes.get(key(kind, name)) ?? value;
-          this.#notes.set(key(kind, name), standing);
-          return standing;
-        }),
-      replace: (kind, name, value, instead) =>
-        call(() => {
-          if (this.#notes.get(key(kind, name)) !== instead) return false;
-          this.#notes.set(key(kind, name), value);
-          return true;
-        }),
-      remove: (kind, name) => call(() => void this.#notes.delete(key(kind, name))),
-      list: async () => [],
-      after: async () => [],
-    };
-  }
-
-  #blobsFor(call: <T>(act: () => T) => Promise<T>): Blobs {
-    return {
-      write: (name, content) => call(() => void this.#blobs.set(name, Buffer.from(content))),
-      read: (name) =>
-        call(() => {
-          const content = this.#blobs.get(name);
-          return content && { content, contentType: 'application/json' };
-        }),
-      remove: (name) => call(() => void this.#blobs.delete(name)),
-      removeAll: async () => undefined,
-      readInbox: () => call(() => Buffer.alloc(0)),
-    };
-  }
-
-  #queueFor(call: <T>(act: () => T) => Promise<T>): Queue {
-    return {
-      send: (message) => call(() => this.bus.send(message)),
-      peekDeadLetters: async () => [],
-    };
   }
 }
