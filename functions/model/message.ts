@@ -128,11 +128,29 @@ function lineOf(key: string | undefined, session: string | undefined) {
   return key === undefined || key === session ? { key: session } : { key, session };
 }
 
-/** A message of before `job` was said: its id, and the turn behind it. */
-function ownId(messageId: string, turn: number): string {
+/** What follows the first hand-over of a job in the id of a message that moved to another queue. */
+const movedTo = 'keyed';
+
+/** The message under an id of its own: in the same queue the broker knows the one it came from. */
+export const moved = (message: OutgoingMessage, id: string): OutgoingMessage => ({
+  ...message,
+  messageId: messageIdOf(id, movedTo),
+  properties: { ...message.properties, job: id },
+});
+
+/**
+ * Which job it is of, and which turn. A made MessageId shows that `job` is no claim of a stranger's;
+ * under any other the message is the first of a job of its own, whatever it says.
+ */
+function identify(messageId: string, job: string | undefined, turn: number) {
+  if (job !== undefined && messageId === messageIdOf(job, turn)) return { id: job, turn };
+  if (job !== undefined && messageId === messageIdOf(job, movedTo)) return { id: job, turn: 1 };
+  // Of before `job` was said.
   const suffix = `:${turn}`;
   const before = messageId.slice(0, -suffix.length);
-  return turn > 1 && messageId.endsWith(suffix) && isId(before) ? before : messageId;
+  return turn > 1 && messageId.endsWith(suffix) && isId(before)
+    ? { id: before, turn }
+    : { id: messageId, turn: 1 };
 }
 
 /** Delivered again, it is the same job. */
@@ -150,17 +168,17 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     const given = Number(text(name) ?? missing);
     return Number.isInteger(given) && given > 0 ? given : missing;
   };
-  const attempt = count('attempt', 1);
-  const turn = count('turn', attempt);
+  const said = count('attempt', 1);
+  const { id, turn } = identify(messageId, text('job'), count('turn', said));
   const carried = properties.flatMap((name) => {
     const value = text(name);
     return value === undefined ? [] : [[name, value] as const];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
   return {
-    id: text('job') ?? ownId(messageId, turn),
+    id,
     type: text('type') ?? '',
-    attempt,
+    attempt: turn === 1 ? 1 : said,
     turn,
     queue: message.queue,
     contentType: message.contentType ?? 'application/json',

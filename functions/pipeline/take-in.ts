@@ -5,8 +5,7 @@
 import { BadMessageError, EqualJobError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
-import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
-import { messageIdOf } from '../model/names.ts';
+import { type JobMessage, moved, type OutgoingMessage, toMessage } from '../model/message.ts';
 import type { KnownType } from './catalogue.ts';
 import { fromBody } from './claim-check.ts';
 import { keyOf, placeInLine } from './key.ts';
@@ -95,12 +94,7 @@ function toKeyed(
     ...(startBefore === undefined ? {} : { startBefore }),
     ...(claims === undefined ? {} : { claims }),
   });
-  return {
-    ...sent,
-    // Of its own: in the same queue the broker knows the other one.
-    messageId: messageIdOf(message.id, 'keyed'),
-    properties: { ...sent.properties, job: message.id },
-  };
+  return moved(sent, message.id);
 }
 
 /** Its claim is another's, who has not recorded a job yet: to be looked at again soon. */
