@@ -1,0 +1,44 @@
+/** A record as a table entity: whatever its parts are, no column is longer than the service takes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fromEntity, toEntity } from '../../functions/azure/record-entity.ts';
+import type { JobRecord } from '../../functions/model/job-record.ts';
+
+const group = { of: 50_000, at: '', ended: 'A'.repeat(8_400), done: 0, failed: [] };
+const record: JobRecord = {
+  id: '7zzwfn1abc00000000000000',
+  type: 'test',
+  state: 'failed',
+  lane: 'standard',
+  queue: 'standard',
+  createdAt: '2026-11-21T12:00:00.000Z',
+  attempt: 1,
+  turn: 1,
+};
+
+test('four groups of 50,000 children, many events and a long undo come back as they were', () => {
+  const full: JobRecord = {
+    ...record,
+    children: { a: group, b: group, c: group, d: group },
+    events: Object.fromEntries(
+      Array.from({ length: 20 }, (_, n) => [`e${n}`, { json: '"'.repeat(4_000) }]),
+    ),
+    undone: Array.from({ length: 900 }, (_, n) => ({ step: `step ${n}`, at: record.createdAt })),
+    error: {
+      name: 'E',
+      message: 'm',
+      errors: Array(600).fill({ pointer: '/x', message: 'wrong' }),
+    },
+  };
+  const entity = toEntity(full);
+  for (const [name, value] of Object.entries(entity))
+    assert.ok(String(value).length <= 32_000, `${name} has ${String(value).length} characters`);
+  assert.deepEqual(fromEntity(entity), full);
+});
+
+test('a small record has one column for each part', () => {
+  const names = Object.keys(toEntity({ ...record, children: { a: { ...group, ended: '' } } }));
+  assert.deepEqual(names.sort(), [
+    ...['children', 'partitionKey', 'record', 'rowKey', 'state', 'type'],
+  ]);
+});
