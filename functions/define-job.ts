@@ -8,19 +8,29 @@ type Schema = StandardSchemaV1;
 type In<S extends Schema> = StandardSchemaV1.InferInput<S>;
 type Out<S extends Schema> = StandardSchemaV1.InferOutput<S>;
 
-/** `T` if JSON gives it back unchanged, else `never` at the place that does not survive. */
-export type Plain<T> = T extends string | number | boolean | null | undefined
+/** Stands where a value is that JSON does not give back; its text is what the compiler then says. */
+export type NotJson = 'not JSON: use text, numbers, lists and plain objects instead';
+
+/** `T` if JSON gives it back unchanged, else `NotJson` at the place that does not survive. */
+export type Plain<T> = unknown extends T
   ? T
-  : T extends
-        | Date
-        | Map<unknown, unknown>
-        | Set<unknown>
-        | Uint8Array
-        | bigint
-        | symbol
-        | ((...args: never[]) => unknown)
-    ? never
-    : { [K in keyof T]: Plain<T[K]> };
+  : T extends string | number | boolean | null | undefined
+    ? T
+    : T extends
+          | Date
+          | Map<unknown, unknown>
+          | Set<unknown>
+          | Uint8Array
+          | Promise<unknown>
+          | bigint
+          | symbol
+          | ((...args: never[]) => unknown)
+      ? NotJson
+      : { [K in keyof T]: Plain<T[K]> };
+
+/** Nothing more to ask of a schema that reads or makes JSON; `NotJson` for any other. */
+type ReadsJson<S extends Schema> = In<S> extends Plain<In<S>> ? unknown : NotJson;
+type MakesJson<S extends Schema> = Out<S> extends Plain<Out<S>> ? unknown : NotJson;
 
 /** Who asked for a job. */
 export interface Asker {
@@ -268,28 +278,19 @@ export function defineJob<
   const Name extends string,
   I extends Schema,
   R,
+  O extends Schema | undefined = undefined,
   E extends Events = Record<never, Schema>,
 >(
   definition: Declared<Name, I, E> & {
-    output?: undefined;
-    run(input: Out<I>, job: Job<E>): Promise<R & Plain<R>>;
+    input: ReadsJson<I>;
+    /** Reads the result before it is kept; without it the result is what `run` returns. */
+    output?: O & (O extends Schema ? MakesJson<O> : unknown);
+    run(input: Out<I>, job: Job<E>): Promise<O extends Schema ? In<O> : R & Plain<R>>;
   },
-): JobType<Name, In<I>, R>;
-export function defineJob<
-  const Name extends string,
-  I extends Schema,
-  O extends Schema,
-  E extends Events = Record<never, Schema>,
->(
-  definition: Declared<Name, I, E> & {
-    output: O;
-    run(input: Out<I>, job: Job<E>): Promise<In<O>>;
-  },
-): JobType<Name, In<I>, Out<O>>;
-export function defineJob(definition: unknown): JobType<string, unknown, unknown> {
-  const known = definition as Definition;
+): JobType<Name, In<I>, O extends Schema ? Out<O> : R> {
+  const known = definition as unknown as Definition;
   return {
-    type: known.type,
+    type: known.type as Name,
     definition: known,
     with: (input, options) => ({ type: known.type, input, options }),
   };
