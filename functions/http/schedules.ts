@@ -2,6 +2,7 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { BadRequestError } from '../errors.ts';
 import type { Schedule } from '../model/schedule.ts';
+import type { Scheduling } from '../schedules/apply.ts';
 import {
   findSchedule,
   patchSchedule,
@@ -9,7 +10,6 @@ import {
   putSchedule,
   removeSchedule,
   runNow,
-  type Scheduling,
 } from '../schedules/change.ts';
 import { nextTimes } from '../schedules/times.ts';
 import { answerBatch, readBatch } from './batch.ts';

@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
 import { defineJob, type Job, type JobRequest } from '../define-job.ts';
 import { NonRetryableError, RetryAfterError } from '../errors.ts';
-import { type Duration, durationPattern, toMs } from '../model/duration.ts';
+import { durationSchema as duration, toMs } from '../model/duration.ts';
 import { callbackType } from '../model/event.ts';
 import type { Allowed } from '../outbound/address.ts';
 import { callOut, type OutboundAnswer } from '../outbound/call.ts';
@@ -62,11 +62,6 @@ export const callback = ({ allowed, secret }: Outbound) =>
         : failure(url, answer);
     },
   });
-
-const duration = z
-  .string()
-  .regex(durationPattern, "write a duration such as '30s' or '2m'")
-  .transform((text) => text as Duration);
 
 const call = z.strictObject({
   url: z.string().min(1),
