@@ -21,6 +21,7 @@ import { registerDescriptions } from './http/openapi.ts';
 import { registerSchedules } from './http/schedules.ts';
 import { callback, type Outbound, webCall } from './jobs/built-in.ts';
 import { simulation } from './jobs/simulation.ts';
+import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { checkUrl } from './outbound/address.ts';
@@ -38,13 +39,7 @@ import { registerInbox } from './triggers/blobs.ts';
 import { registerCompletions, registerQueues } from './triggers/queues.ts';
 import { registerTimers, registerWatch } from './triggers/timers.ts';
 
-const clock: Clock = {
-  now: () => new Date(),
-  after(ms, run) {
-    const timer = setTimeout(run, ms);
-    return () => clearTimeout(timer);
-  },
-};
+const clock: Clock = { now: () => new Date(), after };
 
 const log: Log = (level, message) => {
   // The worker forwards the console to the host's log, which outside an invocation is the only way.

@@ -48,7 +48,7 @@ function askedOf(
 }
 
 /** Milliseconds from now; NaN for what cannot be read: then the type's own backoff holds. */
-function msUntil(retryAfter: RetryAfterError['retryAfter'], now: Date): number {
+export function msUntil(retryAfter: RetryAfterError['retryAfter'], now: Date): number {
   if (typeof retryAfter === 'number') return retryAfter;
   if (retryAfter instanceof Date) return retryAfter.getTime() - now.getTime();
   if (isDuration(retryAfter)) return toMs(retryAfter);
