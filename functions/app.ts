@@ -6,6 +6,7 @@ import { DefaultAzureCredential } from '@azure/identity';
 import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Clients, createClients } from './azure/clients.ts';
+import { log } from './azure/log.ts';
 import { createNotes } from './azure/notes.ts';
 import { createQueue } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
@@ -31,8 +32,9 @@ import { Gate } from './pipeline/gate.ts';
 import { Slots } from './pipeline/key.ts';
 import { createNotify, type Listeners } from './pipeline/listeners.ts';
 import { pause } from './pipeline/pause.ts';
-import type { Clock, Log } from './pipeline/ports.ts';
+import type { Clock } from './pipeline/ports.ts';
 import { SessionTurns } from './pipeline/session-turns.ts';
+import { onStrayRejection } from './pipeline/stray.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
@@ -40,12 +42,6 @@ import { registerCompletions, registerQueues } from './triggers/queues.ts';
 import { registerTimers, registerWatch } from './triggers/timers.ts';
 
 const clock: Clock = { now: () => new Date(), after };
-
-const log: Log = (level, message) => {
-  // The worker forwards the console to the host's log, which outside an invocation is the only way.
-  // biome-ignore lint/suspicious/noConsole: see above
-  console[level](message);
-};
 
 export interface AppOptions {
   /** Listeners in this process to what happens to jobs. */
@@ -94,6 +90,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     graceMs: settings.SHUTDOWN_GRACE_MS,
   };
   app.setup({ enableHttpStream: true });
+  process.on('unhandledRejection', (reason) => onStrayRejection(log, reason));
   app.hook.appTerminate(() => {
     stopping.abort();
     tally.flush();

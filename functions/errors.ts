@@ -29,14 +29,29 @@ export interface Issue {
 export const toPointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
+// Enough to see what is wrong; an answer is not to be larger than what was asked.
+const issuesTold = 50;
+const issueChars = 300;
+
+/** The first of them, each cut to a readable length; the last says how many more there are. */
+export function boundIssues(issues: readonly Issue[]): Issue[] {
+  const told = issues.slice(0, issuesTold).map(({ pointer, message }) => ({
+    pointer: pointer.slice(0, issueChars),
+    message: message.slice(0, issueChars),
+  }));
+  const left = issues.length - told.length;
+  return left > 0 ? [...told, { pointer: '', message: `and ${left} more` }] : told;
+}
+
 /** The issues in one sentence, for who reads the message only. */
 export const listIssues = (issues: readonly Issue[]): string =>
   issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`).join('; ');
 
 export class InvalidInputError extends LonghaulError {
   constructor(what: string, issues: readonly Issue[]) {
-    super('invalid_input', 422, `${what} does not fit its schema. ${listIssues(issues)}`, {
-      details: { errors: issues },
+    const told = boundIssues(issues);
+    super('invalid_input', 422, `${what} does not fit its schema. ${listIssues(told)}`, {
+      details: { errors: told },
     });
   }
 }
@@ -154,7 +169,7 @@ export class EqualJobError extends LonghaulError {
     super(
       'equal_job',
       409,
-      `Job '${id}' was not started again: job '${standing}' is its equal and stands for it.`,
+      `Job '${id}' was not started: job '${standing}' is its equal and stands for it.`,
       { details: { standing } },
     );
   }
@@ -283,6 +298,56 @@ export class ChildFailedError extends NonRetryableError {
   }
 }
 
+/** A value that JSON does not give back as it was. */
+export class NotJsonError extends NonRetryableError {
+  /** `what`: which value, and what of it is no JSON. */
+  constructor(what: string, options: ErrorOptions = {}) {
+    super(`${what}. Return text, numbers, lists and plain objects instead.`, {
+      ...options,
+      code: 'not_json',
+    });
+  }
+}
+
+/** A handler ended while something it had begun was under way, and nobody waited for it. */
+export class NotAwaitedError extends NonRetryableError {
+  constructor(what: string, begun: string | undefined, cause?: unknown) {
+    super(`${what} was not awaited: write \`await\` before it.`, { cause, code: 'not_awaited' });
+    // Where it was begun says more than where that was noticed.
+    if (begun) this.stack = `${this.name}: ${this.message}\n${begun}`;
+  }
+}
+
+/** A promise of a handler was rejected, and nobody looked at it. */
+export class UnhandledRejectionError extends LonghaulError {
+  constructor(cause: Error) {
+    super(
+      'unhandled_rejection',
+      500,
+      `A promise that the handler did not await was rejected: ${cause.name}: ${cause.message}`,
+      { cause },
+    );
+    if (cause.stack) this.stack = `${this.name}: ${this.message}\n${cause.stack}`;
+  }
+}
+
+/** What a job kept was removed by hand. */
+export class BlobGoneError extends NonRetryableError {
+  constructor(blob: string) {
+    super(`The blob '${blob}' is gone: it was removed by hand.`, { code: 'blob_gone' });
+  }
+}
+
+/** A job's message is malformed. */
+export class BadMessageError extends LonghaulError {
+  constructor(why: string, options: ErrorOptions = {}) {
+    super('invalid_input', 422, `The message cannot be read: ${why}`, {
+      ...options,
+      details: { errors: [{ pointer: '', message: why }] },
+    });
+  }
+}
+
 export class AddressRefusedError extends NonRetryableError {
   constructor(address: string, why: string) {
     super(`'${address}' is not called: ${why}.`, { code: 'address_refused' });
@@ -319,37 +384,20 @@ export class StoppingError extends LonghaulError {
   }
 }
 
+export class AttemptEndedError extends LonghaulError {
+  constructor(id: string) {
+    super(
+      'attempt_ended',
+      409,
+      `This attempt of job '${id}' has ended: what it left under way is not kept.`,
+    );
+  }
+}
+
 export class LockLostError extends LonghaulError {
   constructor(id: string, cause?: unknown) {
     super('lock_lost', 409, `This worker lost its claim on job '${id}': another one has it now.`, {
       cause,
     });
   }
-}
-
-/** The shape in which an error is kept in a record and sent in events; the cause chain is kept. */
-export interface ErrorRecord {
-  name: string;
-  message: string;
-  code?: string;
-  stack?: string;
-  cause?: ErrorRecord;
-  errors?: unknown;
-}
-
-const stackLimit = 2_000;
-
-export function toErrorRecord(error: unknown, depth = 0): ErrorRecord {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
-  const { code, details } = error as Partial<LonghaulError>;
-  return {
-    name: error.name,
-    message: error.message.slice(0, stackLimit),
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(details?.['errors'] ? { errors: details['errors'] } : {}),
-    ...(error.stack && depth === 0 ? { stack: error.stack.slice(0, stackLimit) } : {}),
-    ...(error.cause !== undefined && depth < 5
-      ? { cause: toErrorRecord(error.cause, depth + 1) }
-      : {}),
-  };
 }

@@ -90,6 +90,10 @@ export function toIncoming(queue: string, message: ServiceBusReceivedMessage): I
     replyTo,
     replyToSessionId,
     body: bodyBytes(message),
+    sequence: message.enqueuedSequenceNumber
+      ? String(message.enqueuedSequenceNumber)
+      : message.sequenceNumber?.toString(),
+    enqueuedAt: message.enqueuedTimeUtc,
     properties: message.applicationProperties ?? {},
   };
 }

@@ -47,10 +47,10 @@ export function createRemoval(
         throw error;
       }
     },
-    async forget(partition) {
+    async forget(partition, before) {
       await ready;
       const queryOptions = {
-        filter: odata`PartitionKey eq ${partition}`,
+        filter: odata`PartitionKey eq ${partition} and removedAt le ${before.toISOString()}`,
         select: ['PartitionKey', 'RowKey'],
       };
       const rows: { partitionKey: string; rowKey: string }[] = [];

@@ -7,12 +7,12 @@ import {
   JobNotFinishedError,
 } from '../errors.ts';
 import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
+import { fileBlob } from '../model/names.ts';
 import { cancel } from '../pipeline/cancel.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
 import { find, hasExpired } from '../pipeline/find.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
-import { fileBlob } from '../pipeline/job.ts';
 import { pause } from '../pipeline/pause.ts';
 import type { Log, Stored } from '../pipeline/ports.ts';
 import { retry } from '../pipeline/retry.ts';

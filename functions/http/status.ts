@@ -44,6 +44,8 @@ function withoutInsides(record: JobRecord) {
     triedBefore: _t,
     turn: _n,
     woken: _w,
+    rung: _g,
+    provisional: _v,
     undoable: _u,
     place: _p,
     keep: _k,

@@ -2,6 +2,7 @@
 import { CloudEvent } from 'cloudevents';
 import { type EndState, hasEnded, type JobRecord } from './job-record.ts';
 import type { OutgoingMessage } from './message.ts';
+import { messageIdOf } from './names.ts';
 
 export const eventContentType = 'application/cloudevents+json';
 
@@ -11,7 +12,7 @@ export const callbackType = 'longhaul.callback';
 export type EndedRecord = JobRecord & { state: EndState };
 
 // A job that was started again ends again: another event.
-const again = ({ triedBefore }: JobRecord) => (triedBefore ? `:${triedBefore}` : '');
+const again = ({ triedBefore }: JobRecord) => (triedBefore ? [triedBefore] : []);
 
 /** What is told of a job: to who asked or waits its end, to listeners in the app all of it. */
 export type Happening =
@@ -27,7 +28,7 @@ export function toEvent(record: JobRecord, what: Happening = record.state as End
   const known = { key, parent, place, schedule, scheduledFor, attempt: record.attempt, progress };
   return new CloudEvent({
     id: hasEnded(state)
-      ? `${id}:${what}${again(record)}`
+      ? [id, what, ...again(record)].join(':')
       : `${id}:${what}:${record.turn}.${record.writes ?? 0}`,
     source: '/api/jobs',
     type: `longhaul.job.${what}`,
@@ -52,7 +53,7 @@ export function toCallbackMessage(
   queue: string,
   url: string,
 ): OutgoingMessage {
-  const id = `${record.id}:callback${again(record)}`;
+  const id = messageIdOf(record.id, 'callback', ...again(record));
   const event = toEvent(record);
   return {
     queue,
@@ -71,7 +72,7 @@ export function toEventMessage(
 ): OutgoingMessage {
   return {
     queue: to.queue,
-    messageId: `${record.id}:${purpose}${again(record)}`,
+    messageId: messageIdOf(record.id, purpose, ...again(record)),
     ...(to.sessionId !== undefined ? { sessionId: to.sessionId } : {}),
     ...(to.correlationId !== undefined ? { correlationId: to.correlationId } : {}),
     contentType: eventContentType,

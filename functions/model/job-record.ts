@@ -1,6 +1,7 @@
 /** What is kept of a job: one record, found from its id alone. */
-import type { ErrorRecord } from '../errors.ts';
+
 import type { Duration } from './duration.ts';
+import type { ErrorRecord } from './error-record.ts';
 
 export const states = [
   'scheduled',
@@ -66,6 +67,8 @@ export interface ChildGroup {
   of: number;
   /** When they were first sent: their ids follow from it. */
   at: string;
+  /** All were sent: the job has waited for it. */
+  sent?: true;
   /** All are awaited, whatever becomes of them; else the first failure ends the wait. */
   settled?: true;
   /** Which have ended: bit i of byte i / 8, in base64. */
@@ -117,6 +120,8 @@ export interface JobRecord extends Provenance {
   waits?: Waits;
   /** The turn that a wake-up began. */
   woken?: number;
+  /** Until when timers have rung, whatever a worker's clock says. */
+  rung?: string;
   /** Events that came, by name. */
   events?: Record<string, Kept>;
   children?: Record<string, ChildGroup>;
@@ -134,6 +139,8 @@ export interface JobRecord extends Provenance {
   /** The last twenty attempts that failed, oldest first. */
   history?: FailedAttempt[];
   cancelRequestedAt?: string;
+  /** Written by one whose message may not be the one that counts: the message completes it. */
+  provisional?: true;
   /** The delivery that wrote last: a worker that finds another's has lost the job. */
   owner?: string;
   /** Counts the owner's writes, so that it knows its own. */

@@ -3,7 +3,9 @@
  * application property `type` is required.
  */
 import { randomUUID } from 'node:crypto';
+import { isId } from './id.ts';
 import type { JobRecord, Provenance } from './job-record.ts';
+import { messageIdOf } from './names.ts';
 
 export const blobContentType = 'application/vnd.longhaul.blob+json';
 
@@ -39,10 +41,11 @@ export interface JobMessage extends Provenance {
   createdAt?: string;
   startBefore?: string;
   traceparent?: string;
+  enqueuedAt?: Date;
 }
 
 /** The same for the same turn of the same job: the broker drops the second. */
-const turnMessageId = (id: string, turn: number) => (turn === 1 ? id : `${id}:${turn}`);
+const turnMessageId = (id: string, turn: number) => (turn === 1 ? id : messageIdOf(id, turn));
 
 // Carried as application properties under their own names.
 const properties = [
@@ -74,6 +77,8 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
       type: job.type,
       attempt: job.attempt,
       ...(job.turn === job.attempt ? {} : { turn: job.turn }),
+      // A later turn's MessageId is made from the id, and nobody takes it apart again.
+      ...(job.turn === 1 ? {} : { job: job.id }),
       ...(job.key !== undefined && job.session !== undefined ? { key: job.key } : {}),
       ...Object.fromEntries(carried),
     },
@@ -112,6 +117,9 @@ export interface IncomingMessage {
   replyToSessionId?: string | undefined;
   body: Buffer;
   properties: Record<string, unknown>;
+  /** The broker's number of it, and when it took it. */
+  sequence?: string | undefined;
+  enqueuedAt?: Date | undefined;
 }
 
 /** Who sends to a lane without knowing of limits gives the key as the session. */
@@ -120,30 +128,37 @@ function lineOf(key: string | undefined, session: string | undefined) {
   return key === undefined || key === session ? { key: session } : { key, session };
 }
 
+/** A message of before `job` was said: its id, and the turn behind it. */
+function ownId(messageId: string, turn: number): string {
+  const suffix = `:${turn}`;
+  const before = messageId.slice(0, -suffix.length);
+  return turn > 1 && messageId.endsWith(suffix) && isId(before) ? before : messageId;
+}
+
+/** Delivered again, it is the same job. */
+const idWithoutName = ({ queue, sequence }: IncomingMessage): string =>
+  sequence === undefined ? randomUUID() : `${queue} ${sequence}`;
+
 /** Reads a delivered message; `type` is empty when the sender gave none. */
 export function fromMessage(message: IncomingMessage): JobMessage {
   const text = (name: string) => {
     const value = message.properties[name];
     return value === undefined || value === null ? undefined : String(value);
   };
-  const messageId = message.messageId || randomUUID();
+  const messageId = message.messageId || idWithoutName(message);
   const count = (name: string, missing: number) => {
     const given = Number(text(name) ?? missing);
     return Number.isInteger(given) && given > 0 ? given : missing;
   };
   const attempt = count('attempt', 1);
   const turn = count('turn', attempt);
-  // Only later turns carry a suffix: an id of the sender's own may well end in `:1`.
-  const suffix = turn > 1 ? `:${turn}` : '';
   const carried = properties.flatMap((name) => {
     const value = text(name);
     return value === undefined ? [] : [[name, value] as const];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
   return {
-    id: messageId.endsWith(suffix)
-      ? messageId.slice(0, messageId.length - suffix.length)
-      : messageId,
+    id: text('job') ?? ownId(messageId, turn),
     type: text('type') ?? '',
     attempt,
     turn,
@@ -151,6 +166,7 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     contentType: message.contentType ?? 'application/json',
     body: message.body,
     ...lineOf(text('key'), sessionId),
+    ...(message.enqueuedAt ? { enqueuedAt: message.enqueuedAt } : {}),
     ...(correlationId ? { correlationId } : {}),
     ...(replyTo ? { replyTo } : {}),
     ...(replyToSessionId ? { replyToSessionId } : {}),

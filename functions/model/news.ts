@@ -5,6 +5,7 @@
  */
 import { type EndState, hasEnded, type Kept, type State } from './job-record.ts';
 import type { IncomingMessage, OutgoingMessage } from './message.ts';
+import { messageIdOf, sessionOfJob } from './names.ts';
 
 export type News =
   /** `turn`: of the wait that it ends. */
@@ -13,29 +14,32 @@ export type News =
   | { kind: 'cancel' }
   | { kind: 'child'; id: string; group: string; index: number; state: EndState };
 
-export const newsSession = (id: string) => `job:${id}`;
-
 /** `once`: what makes the message's id; the broker drops a second of the same. */
 export function toNewsMessage(
   queue: string,
   id: string,
   news: Exclude<News, { kind: 'child' }>,
-  once: string,
+  once: readonly (string | number)[],
   at?: Date,
 ): OutgoingMessage {
   return {
     queue,
-    messageId: `${id}:${once}`,
-    sessionId: newsSession(id),
+    messageId: messageIdOf(id, ...once),
+    sessionId: sessionOfJob(id),
     contentType: 'application/json',
     subject: id,
     ...(at ? { at } : {}),
     body: Buffer.from(JSON.stringify(news)),
-    properties: { type: `longhaul.job.${news.kind}` },
+    properties: { type: `longhaul.job.${news.kind}`, job: id },
   };
 }
 
 export const placeOfChild = (group: string, index: number) => `${index}:${group}`;
+
+export function fromPlace(place: string): { index: number; group: string } {
+  const [, index = '', group = ''] = /^(\d+):(.*)$/s.exec(place) ?? [];
+  return { index: Number(index), group };
+}
 
 /** What a message on the completions queue says; undefined for what is none of these. */
 export function fromCompletions(
@@ -43,13 +47,12 @@ export function fromCompletions(
 ): { job: string; news: News } | { schedule: string; event: Completion } | undefined {
   const body = JSON.parse(message.body.toString('utf8')) as Completion | News;
   if ('kind' in body) {
-    const { sessionId = '' } = message;
-    return { job: sessionId.replace(/^job:/, ''), news: body };
+    const job = message.properties['job'] ?? message.sessionId?.replace(/^job:/, '');
+    return { job: String(job), news: body };
   }
   const { parent, place, schedule, state } = body.data;
   if (parent !== undefined && place !== undefined && hasEnded(state)) {
-    const [, index = '', group = ''] = /^(\d+):(.*)$/s.exec(place) ?? [];
-    const child = { kind: 'child', id: body.subject, group, index: Number(index), state } as const;
+    const child = { kind: 'child', id: body.subject, ...fromPlace(place), state } as const;
     return { job: parent, news: child };
   }
   return schedule === undefined ? undefined : { schedule, event: body };

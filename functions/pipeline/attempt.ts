@@ -1,16 +1,20 @@
 /** One attempt: the handler under its signal, with all that may end it. */
 import {
+  AttemptEndedError,
   AttemptTimeoutError,
   JobCancelledError,
   LockLostError,
   StoppingError,
+  UnhandledRejectionError,
   UnknownJobTypeError,
 } from '../errors.ts';
-import { type Duration, toMs } from '../model/duration.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import { asError } from '../model/error-record.ts';
 import type { JobMessage } from '../model/message.ts';
+import { keptBlob } from '../model/names.ts';
+import { Calls } from './calls.ts';
 import type { KnownType } from './catalogue.ts';
 import { Checkpoint } from './checkpoint.ts';
+import { isOrphan } from './children.ts';
 import { fromBody, keep } from './claim-check.ts';
 import type { Gate } from './gate.ts';
 import { createJob } from './job.ts';
@@ -21,10 +25,12 @@ import { Reporter } from './progress.ts';
 import type { Run } from './run.ts';
 import { KeyState } from './session-state.ts';
 import type { SessionTurns } from './session-turns.ts';
+import { asHandler } from './stray.ts';
 import type { Submitting } from './submit.ts';
 import { Suspension } from './suspend.ts';
 import { nextToUndo, undoSteps } from './undo.ts';
 import { validate } from './validate.ts';
+import { watch } from './watch.ts';
 
 export interface Working extends Submitting {
   log: Log;
@@ -38,22 +44,21 @@ export interface Working extends Submitting {
   graceMs: number;
 }
 
-// A job that ends sooner writes no `running` state of its own.
-const showRunningAfterMs = 2_000;
-// A cancel is to be seen within five seconds.
-const lookForCancelEveryMs = 2_000;
+/** A delivery that is to be run. */
+export interface Attempt {
+  lease: Lease;
+  message: JobMessage;
+  delivery: Delivery;
+  known: KnownType | undefined;
+  startedAt: string;
+}
+
 // How long a handler that was told to stop may take to do so.
 const abortGraceMs = 2_000;
 
 /** Runs the job's handler, unless there is a reason not to. @throws when storage is out of reach */
-export async function attempt(
-  worker: Working,
-  lease: Lease,
-  message: JobMessage,
-  delivery: Delivery,
-  known: KnownType | undefined,
-  startedAt: string,
-): Promise<Happened> {
+export async function attempt(worker: Working, one: Attempt): Promise<Happened> {
+  const { lease, known, message, startedAt } = one;
   const { record } = lease;
   if (worker.stopping.aborted) return { kind: 'stopping' };
   if (record.cancelRequestedAt && !record.ending) return { kind: 'cancelled' };
@@ -65,12 +70,13 @@ export async function attempt(
       kind: 'unknown-type',
       error: new UnknownJobTypeError(message.type, worker.types.names),
     };
+  if (unstarted && (await isOrphan(worker, record))) return { kind: 'cancelled' };
   try {
     // Somebody else's run is on record: take it over before anything else, so that they notice.
     if (record.state === 'running') await lease.note((r) => ({ ...r, startedAt }));
     // Equal jobs are held off only until this one starts: it has to show that it does.
     else if (known.definition.unique?.until === 'started') await lease.note((r) => r);
-    return await run(worker, lease, message, delivery, known, startedAt);
+    return await run(worker, one, known);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };
     // Not the handler's doing: the store or the blobs are out of reach.
@@ -80,53 +86,88 @@ export async function attempt(
 
 async function run(
   worker: Working,
-  lease: Lease,
-  message: JobMessage,
-  delivery: Delivery,
+  { lease, message, delivery, startedAt }: Attempt,
   { definition, policy }: KnownType,
-  startedAt: string,
 ): Promise<Happened> {
   let input: unknown;
   try {
     const raw = await fromBody(worker.blobs, message);
     input = await validate(definition.input, raw, 'The input');
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode !== undefined) throw error;
-    return invalid(error);
+    const happened = invalid(error);
+    if (happened) return happened;
+    throw error;
   }
   const abort = new AbortController();
   const { signal } = abort;
   const checkpoint = await Checkpoint.load(lease, worker.blobs);
   const reporter = new Reporter(lease, worker, signal);
   if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
-  const suspension = new Suspension();
-  const tools = { checkpoint, reporter, suspension };
-  const running = { app: worker, definition, lease, signal, delivery, ...tools };
+  const suspension = new Suspension(checkpoint.orders);
+  const tools = { checkpoint, reporter, suspension, calls: new Calls() };
+  const running: Run = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
+  const happened = await outcomeOf(worker, running, abort, input);
+  // From here on nothing of the attempt counts any more.
+  stopWatching();
+  if (lease.failure !== undefined && happened.kind !== 'lock-lost') throw lease.failure;
+  return happened;
+}
+
+async function outcomeOf(
+  worker: Working,
+  running: Run,
+  abort: AbortController,
+  input: unknown,
+): Promise<Happened> {
+  const { lease, signal, suspension } = running;
+  const of = {
+    job: lease.record.id,
+    fail(error: UnhandledRejectionError) {
+      const isUnderWay = !signal.aborted;
+      abort.abort(error);
+      return isUnderWay;
+    },
+  };
   try {
-    const work = lease.record.ending ? undoSteps(running, input) : handle(running, input);
+    const work = asHandler(of, () =>
+      lease.record.ending ? undoSteps(running, input) : handle(running, input),
+    );
     return await raceWithAbort(worker, work, signal);
   } catch (error) {
     const why = whyItEnded(signal, error);
     if (!lease.record.ending || !('error' in why)) return why;
     return { kind: 'undo-failed', step: nextToUndo(running) ?? '', error: why.error };
   } finally {
-    stopWatching();
+    if (!signal.aborted) abort.abort(new AttemptEndedError(lease.record.id));
+    // What it left behind may end; the next attempt is not to meet it, if that can be had.
+    await atMost(worker, abortGraceMs, suspension.close());
   }
+}
+
+function atMost({ clock }: Working, ms: number, ended: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    void ended.then(cancel).then(resolve);
+  });
 }
 
 /** Ends with the handler's result, or once it waits. */
 async function handle(running: Run, input: unknown): Promise<Happened> {
-  const { app, lease, checkpoint, definition, suspension, reporter } = running;
+  const { app, lease, checkpoint, definition, suspension, reporter, calls, signal } = running;
   const returned = async (): Promise<Happened> => {
     const session = new KeyState(running);
     const value = await definition.run(input as never, createJob(running, session) as never);
+    // Others that it began beside, in a race, are kept as well.
+    await suspension.close();
+    if (signal.reason instanceof UnhandledRejectionError) throw signal.reason;
+    calls.refuseForgotten();
     await reporter.flush();
     const result = definition.output
       ? await validate(definition.output, value, 'The result')
       : value;
-    const blob = `jobs/${lease.record.id}/result-${lease.owner}.json`;
-    const stored = await keep(app.blobs, blob, result);
+    const blob = keptBlob(lease.record.id, 'result', lease.owner);
+    const stored = await lease.guard(() => keep(app.blobs, blob, result, 'The result'));
     await session.commit();
     return { kind: 'returned', result: stored };
   };
@@ -164,43 +205,6 @@ function whyItEnded(signal: AbortSignal, thrown: unknown): Happened {
   if (reason instanceof StoppingError) return { kind: 'stopping' };
   if (reason instanceof JobCancelledError) return { kind: 'cancelled' };
   if (reason instanceof AttemptTimeoutError) return { kind: 'timed-out', error: reason };
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  return { kind: 'threw', error };
-}
-
-/** While a handler runs: its timeout, the shutdown, and from two seconds on `running` and cancels. */
-function watch(
-  worker: Working,
-  lease: Lease,
-  abort: AbortController,
-  timeout: Duration,
-): () => void {
-  const { clock, stopping } = worker;
-  const timedOut = () => abort.abort(new AttemptTimeoutError(timeout));
-  const cancelTimeout = clock.after(toMs(timeout), timedOut);
-  const onStopping = () => abort.abort(new StoppingError());
-  stopping.addEventListener('abort', onStopping, { once: true });
-  let cancelLook: () => void = () => undefined;
-  const look = async (read: () => Promise<JobRecord>) => {
-    try {
-      const { cancelRequestedAt, ending } = await read();
-      if (cancelRequestedAt && !ending) abort.abort(new JobCancelledError(lease.record.id));
-    } catch (error) {
-      // Out of reach for a moment is no reason to stop; a lost claim is.
-      if (error instanceof LockLostError) abort.abort(error);
-    }
-    if (!abort.signal.aborted)
-      cancelLook = clock.after(lookForCancelEveryMs, () => void look(() => lease.refresh()));
-  };
-  cancelLook = clock.after(showRunningAfterMs, () => {
-    const show = () => lease.note((record) => record);
-    void look(show);
-  });
-  return () => {
-    cancelTimeout();
-    cancelLook();
-    // Nothing may be written after the attempt is decided.
-    if (!abort.signal.aborted) abort.abort(new LockLostError(lease.record.id));
-    stopping.removeEventListener('abort', onStopping);
-  };
+  if (reason instanceof UnhandledRejectionError) return { kind: 'threw', error: reason };
+  return { kind: 'threw', error: asError(thrown) };
 }

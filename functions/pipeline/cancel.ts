@@ -21,7 +21,7 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
     const now = app.clock.now();
     if (record.state === 'waiting' || (record.undoable && record.state !== 'running')) {
       // No message of its own lies in a queue that would tell of its end after a crash.
-      const once = `cancel:${record.turn}`;
+      const once = ['cancel', record.turn];
       await app.queue.send(toNewsMessage(app.topology.completions, id, { kind: 'cancel' }, once));
       return { ...record, cancelRequestedAt: now.toISOString() };
     }

@@ -1,21 +1,38 @@
 /** What an attempt leaves for the next: values of steps, cursors of loops, what was waited for. */
 import { createHash } from 'node:crypto';
 import { StepChangedError, StepRepeatedError } from '../errors.ts';
+import type { ErrorRecord } from '../model/error-record.ts';
 import type { JobRecord, Kept } from '../model/job-record.ts';
+import { keptBlob } from '../model/names.ts';
 import { keep, kept } from './claim-check.ts';
 import type { Lease } from './lease.ts';
 import type { Blobs } from './ports.ts';
 
 export type EntryKind = 'step' | 'checkpoint' | 'sleep' | 'event' | 'children';
 
-interface Entry {
+/** How something failed whose failure the handler caught. */
+export interface KeptFailure {
+  error: ErrorRecord;
+  /** As that of an entry; of the last time. */
+  order: number;
+  /** How often it failed before it succeeded, or the handler went on without it. */
+  times: number;
+  /** Another attempt tries it again. */
+  attempt: number;
+  /** It was a NonRetryableError. */
+  final?: true;
+}
+
+export interface Entry {
   kind: EntryKind;
-  /** In which order they came. */
-  n: number;
+  /** Which of all it was to end, from 1: a run that follows lets them end in this order. */
+  order?: number;
   /** What had ended in the handler when it began: code that did not change gets here the same way. */
   after?: string;
   /** It is over, and this is its value. */
   value?: Kept;
+  /** It is over, and failed. */
+  failed?: KeptFailure;
   /** Of a loop: where to go on. */
   cursor?: Kept;
   /** Of a sleep or a timeout. */
@@ -26,6 +43,7 @@ interface Entry {
 }
 
 type Entries = Record<string, Entry>;
+type Change = (record: JobRecord) => JobRecord;
 
 // Larger values get a blob of their own, so that each write costs what is new and not what is old.
 const inPlaceChars = 8_000;
@@ -37,22 +55,31 @@ export class Checkpoint {
   /** Names that this run has come by. */
   readonly #visited = new Set<string>();
   readonly #ended: string[] = [];
+  /** How often each had failed when this run began, and how often it has met that. */
+  readonly #failedBefore = new Map<string, KeptFailure>();
+  readonly #failedAgain = new Map<string, number>();
   /** Blobs that nothing will point to after the next write. */
   #stale: string[] = [];
-  #version: number;
+  #blobsMade = 0;
+  #order: number;
+  /** What goes with the next write, and that write; it begins when the one before it is done. */
+  #next: { changes: Change[]; done: Promise<void> } | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(entries: Entries, version: number, lease: Lease, blobs: Blobs) {
-    this.#entries = entries;
-    this.#version = version;
+  private constructor(entries: Entries, lease: Lease, blobs: Blobs) {
+    // Without a prototype: a step may be called anything.
+    this.#entries = Object.assign(Object.create(null) as Entries, entries);
     this.#lease = lease;
     this.#blobs = blobs;
+    for (const [name, { failed }] of Object.entries(entries))
+      if (failed) this.#failedBefore.set(name, failed);
+    this.#order = Math.max(0, ...this.orders);
   }
 
   static async load(lease: Lease, blobs: Blobs): Promise<Checkpoint> {
     const stored = lease.record.checkpoint;
     const text = stored ? await kept(blobs, stored) : '{}';
-    const version = stored && 'blob' in stored ? versionOf(stored.blob) : 0;
-    return new Checkpoint(JSON.parse(text) as Entries, version, lease, blobs);
+    return new Checkpoint(JSON.parse(text) as Entries, lease, blobs);
   }
 
   /**
@@ -61,20 +88,40 @@ export class Checkpoint {
    */
   visit(kind: EntryKind, name: string, formerly: readonly string[] = []): Entry | undefined {
     if (this.#visited.has(name)) throw new StepRepeatedError(name);
-    const former = formerly.find((old) => this.#get(name) === undefined && this.#get(old));
+    const former = formerly.find((old) => this.get(name) === undefined && this.get(old));
     if (former !== undefined) {
       this.#entries[name] = this.#entries[former] as Entry;
       delete this.#entries[former];
     }
-    const entry = this.#get(name);
+    const entry = this.get(name);
     if (entry && entry.kind !== kind)
       throw new StepChangedError(`'${name}' was kept as a ${entry.kind} and is now a ${kind}`);
     this.#visited.add(name);
     return entry;
   }
 
-  /** It failed and was not kept: the handler may try it again. */
-  leave(name: string): void {
+  /** It failed: the handler may try it again. Goes with the next write. */
+  fail(kind: EntryKind, name: string, failed: Omit<KeptFailure, 'order' | 'times'>): void {
+    const { failed: before, cursor } = this.get(name) ?? {};
+    const times = before?.attempt === failed.attempt ? before.times + 1 : 1;
+    const order = ++this.#order;
+    this.note(kind, name, { ...(cursor ? { cursor } : {}), failed: { ...failed, order, times } });
+    this.#meetFailure(name);
+  }
+
+  /** A kept failure is met once more. */
+  failAgain(name: string): void {
+    this.#failedAgain.set(name, (this.#failedAgain.get(name) ?? 0) + 1);
+    this.#meetFailure(name);
+  }
+
+  /** This run has not met all of its kept failures. */
+  isToFailAgain(name: string): boolean {
+    const { times = 0 } = this.#failedBefore.get(name) ?? {};
+    return (this.#failedAgain.get(name) ?? 0) < times;
+  }
+
+  #meetFailure(name: string): void {
     this.#visited.delete(name);
     this.#ended.push(`!${name}`);
   }
@@ -87,26 +134,29 @@ export class Checkpoint {
 
   /** One that was kept in this situation and that this run has not come by. */
   missed(situation: string): string | undefined {
-    return Object.keys(this.#entries).find(
-      (name) => this.#entries[name]?.after === situation && !this.#visited.has(name),
-    );
+    return Object.keys(this.#entries).find((name) => {
+      const entry = this.#entries[name];
+      return entry?.value && entry.after === situation && !this.#visited.has(name);
+    });
   }
 
-  has(name: string): boolean {
-    return this.#get(name) !== undefined;
-  }
-
-  isLate(name: string): boolean {
-    return this.#get(name)?.late === true;
+  /** The order in which things ended, of those that have. */
+  get orders(): number[] {
+    return Object.values(this.#entries).flatMap(({ order, failed }) => [
+      ...(order === undefined ? [] : [order]),
+      ...(failed ? [failed.order] : []),
+    ]);
   }
 
   async valueOf(name: string, which: 'value' | 'cursor' = 'value'): Promise<unknown> {
-    const stored = this.#get(name)?.[which];
+    const stored = this.get(name)?.[which];
+    const read = () => (stored ? kept(this.#blobs, stored) : Promise.resolve('null'));
+    const value = JSON.parse(await this.#lease.guard(read)) as unknown;
     if (which === 'value') this.#ended.push(name);
-    return stored && JSON.parse(await kept(this.#blobs, stored));
+    return value;
   }
 
-  /** Resolves when it is kept; `also` goes into the record with the same write. */
+  /** Resolves when it is kept; `also` goes into the record with the same write. @throws NotJsonError */
   async put(
     kind: EntryKind,
     name: string,
@@ -116,59 +166,97 @@ export class Checkpoint {
   ): Promise<void> {
     const which = 'value' in what ? 'value' : 'cursor';
     const value = 'value' in what ? what.value : what.cursor;
-    const blob = this.#blobName(`kept-${this.#version}-${this.#count}`);
-    const stored = await keep(this.#blobs, blob, value ?? null, inPlaceChars);
-    const { cursor } = this.#get(name) ?? {};
+    const whose = which === 'value' ? `The value of '${name}'` : `What '${name}' saves`;
+    // Its number is taken before anything is awaited: beside it others keep values.
+    const blob = this.#newBlob('kept');
+    const stored = await this.#lease.guard(() =>
+      keep(this.#blobs, blob, value ?? null, whose, inPlaceChars),
+    );
+    const { cursor } = this.get(name) ?? {};
     if (cursor && 'blob' in cursor) this.#stale.push(cursor.blob);
-    this.note(kind, name, { [which]: stored, ...more });
-    if (which === 'value') this.#ended.push(name);
+    const { failed } = this.get(name) ?? {};
+    this.note(kind, name, { [which]: stored, ...(failed ? { failed } : {}), ...more });
+    if (which === 'value') {
+      this.end(name);
+      this.#ended.push(name);
+    }
     await this.write((record) => ({ ...record, ...also }));
   }
 
   /** Goes with the next write. */
   note(kind: EntryKind, name: string, entry: Partial<Entry>): void {
-    const n = this.#get(name)?.n ?? this.#count;
-    this.#entries[name] = { kind, n, ...entry };
+    const { order } = this.get(name) ?? {};
+    this.#entries[name] = { kind, ...(order === undefined ? {} : { order }), ...entry };
   }
 
-  async write(change: (record: JobRecord) => JobRecord): Promise<void> {
-    const checkpoint = await this.save();
-    const before = this.#lease.record.checkpoint;
-    await this.#lease.note((record) => ({ ...change(record), checkpoint }));
-    // Crash here: a blob that nothing points to, until the job's blobs are removed.
-    if (before && 'blob' in before) this.#stale.push(before.blob);
+  /** It is over, after all that are. Goes with the next write. */
+  end(name: string): void {
+    const entry = this.get(name);
+    if (entry) entry.order = ++this.#order;
+  }
+
+  /** One write at a time; what comes while one is under way goes together in the next. */
+  write(change: Change): Promise<void> {
+    if (this.#next) this.#next.changes.push(change);
+    else {
+      const changes = [change];
+      const done = this.#last.then(() => {
+        this.#next = undefined;
+        return this.#write(changes);
+      });
+      this.#last = done.catch(() => undefined);
+      this.#next = { changes, done };
+    }
+    return this.#next.done;
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    // What becomes stale from here on is still pointed to by this write.
     const stale = this.#stale.splice(0);
+    const checkpoint = await this.#keepEntries();
+    const before = this.#lease.record.checkpoint;
+    await this.#lease.note((record) => ({
+      ...changes.reduce((changed, change) => change(changed), record),
+      checkpoint,
+    }));
+    // Crash here: a blob that nothing points to, until the job's blobs are removed.
+    if (before && 'blob' in before) stale.push(before.blob);
     await Promise.all(stale.map((blob) => this.#blobs.remove(blob).catch(() => undefined)));
   }
 
-  save(): Promise<Kept> {
-    // A new name each time: a worker that lost its lock must not change what the record points to.
-    this.#version++;
-    return keep(this.#blobs, this.#blobName(`checkpoint-${this.#version}`), this.#entries);
+  /** Resolves once all that was begun is written, or has failed. */
+  async written(): Promise<void> {
+    await this.#last;
+  }
+
+  /** For a record that somebody else writes. */
+  async save(): Promise<Kept> {
+    await this.written();
+    return this.#keepEntries();
+  }
+
+  // A new name each time: a worker that lost its lock must not change what the record points to.
+  #keepEntries(): Promise<Kept> {
+    return keep(this.#blobs, this.#newBlob('checkpoint'), this.#entries, 'The checkpoint');
+  }
+
+  #newBlob(what: string): string {
+    const { record, owner } = this.#lease;
+    return keptBlob(record.id, `${what}-${++this.#blobsMade}`, owner);
   }
 
   /** Steps to be undone, the last one first. */
   get undoable(): string[] {
     return Object.keys(this.#entries)
       .filter((name) => this.#entries[name]?.undo)
-      .sort((a, b) => (this.#entries[b]?.n ?? 0) - (this.#entries[a]?.n ?? 0));
+      .sort((a, b) => (this.#entries[b]?.order ?? 0) - (this.#entries[a]?.order ?? 0));
   }
 
   forget(name: string): void {
     delete this.#entries[name];
   }
 
-  get #count(): number {
-    return 1 + Math.max(0, ...Object.values(this.#entries).map(({ n }) => n));
-  }
-
-  #get(name: string): Entry | undefined {
-    return Object.hasOwn(this.#entries, name) ? this.#entries[name] : undefined;
-  }
-
-  #blobName(what: string): string {
-    return `jobs/${this.#lease.record.id}/${what}-${this.#lease.owner}.json`;
+  get(name: string): Entry | undefined {
+    return this.#entries[name];
   }
 }
-
-const versionOf = (blob: string) => Number(/checkpoint-(\d+)-/.exec(blob)?.[1] ?? 0);

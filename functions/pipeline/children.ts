@@ -4,7 +4,7 @@ import type { JobRequest, Settled } from '../define-job.ts';
 import { ChildFailedError, isRefusal, NonRetryableError, StepChangedError } from '../errors.ts';
 import { idOfChild } from '../model/id.ts';
 import type { ChildGroup, JobRecord } from '../model/job-record.ts';
-import { placeOfChild } from '../model/news.ts';
+import { fromPlace, placeOfChild } from '../model/news.ts';
 import { kept } from './claim-check.ts';
 import { inParts } from './in-parts.ts';
 import type { Lease } from './lease.ts';
@@ -39,20 +39,31 @@ export async function beginGroup(
   return group;
 }
 
+interface Sending {
+  requests: readonly JobRequest[];
+  /** How many of them run at once. */
+  limit: number | undefined;
+  /** Aborted, no more are sent. */
+  signal: AbortSignal;
+}
+
 /** Sends those that were not sent yet. What is wrong with one of them is wrong with the parent. */
 export async function sendChildren(
   app: Submitting,
   parent: JobRecord,
   name: string,
   group: ChildGroup,
-  requests: readonly JobRequest[],
-  limit: number | undefined,
+  { requests, limit, signal }: Sending,
 ): Promise<void> {
+  if (limit !== undefined) refuseMixedLanes(app, name, requests);
   const ids = idsOf(parent.id, name, group);
   const sent = new Set((await app.records.readMany(ids)).map(({ id }) => id));
-  await inParts(requests, atOnce, async (request, index) => {
+  await inParts(requests, atOnce, async (given, index) => {
+    signal.throwIfAborted();
     const id = ids[index] ?? '';
     if (sent.has(id)) return;
+    // As its worker will read it.
+    const request = { ...given, input: JSON.parse(JSON.stringify(given.input ?? null)) as unknown };
     const requestedBy = request.options?.requestedBy ?? parent.requestedBy;
     await submit(app, request, {
       id,
@@ -66,6 +77,23 @@ export async function sendChildren(
       throw wrongForGood(error, name, index);
     });
   });
+}
+
+/** The sessions of a line are one queue's: in two lanes each would let as many run. */
+function refuseMixedLanes(
+  { types }: Submitting,
+  name: string,
+  requests: readonly JobRequest[],
+): void {
+  const lanes = requests.map(
+    ({ type, options }) => options?.priority ?? types.find(type)?.policy.lane.name ?? '',
+  );
+  const different = [...new Set(lanes)];
+  if (different.length > 1)
+    throw new NonRetryableError(
+      `Children '${name}' have a limit and are of several lanes (${different.join(', ')}), each of which would run as many: give each lane a group of its own.`,
+      { code: 'mixed_lanes' },
+    );
 }
 
 const lineOf = (parent: string, name: string): string =>
@@ -112,6 +140,23 @@ export async function firstFailure(
   const [index = 0] = group.failed;
   const id = idOfChild(parent, name, index, new Date(group.at));
   return whyNot(name, index, id, (await app.records.read(id))?.record);
+}
+
+/**
+ * True for a child that outlived its parent: it was sent, or is about to start, after the parent failed
+ * or was cancelled, and the word of that came before it had a record.
+ */
+export async function isOrphan({ records }: Submitting, child: JobRecord): Promise<boolean> {
+  const { id, parent, place } = child;
+  if (parent === undefined || place === undefined) return false;
+  const found = await records.read(parent);
+  if (!found) return false;
+  const { state, children = {} } = found.record;
+  if (state === 'failed' || state === 'cancelled' || found.record.ending) return true;
+  const { group, index } = fromPlace(place);
+  const known = Object.hasOwn(children, group) ? children[group] : undefined;
+  // Started again, the parent has other children.
+  return !known || idOfChild(parent, group, index, new Date(known.at)) !== id;
 }
 
 const idsOf = (parent: string, name: string, { of, at }: ChildGroup): string[] =>

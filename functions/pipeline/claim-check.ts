@@ -1,6 +1,9 @@
 /** Values too large for a message or a record go to a blob, and its name goes in their place. */
+import { BadMessageError, BlobGoneError } from '../errors.ts';
 import type { Kept } from '../model/job-record.ts';
 import { blobContentType } from '../model/message.ts';
+import { inputBlob } from '../model/names.ts';
+import { toJson } from './json.ts';
 import type { Blobs } from './ports.ts';
 
 // A Standard namespace takes messages of 256 KB; half leaves room for a batch and its properties.
@@ -8,51 +11,80 @@ const inMessageBytes = 128 * 1024;
 // A string property of a table entity holds 32 K UTF-16 characters.
 const inRecordChars = 30_000;
 
-const inputBlob = (id: string) => `jobs/${id}/input.json`;
-
-/** The body of a job's message: its input, or the name of the blob that has it. */
-export async function toBody(blobs: Blobs, id: string, input: unknown) {
+/**
+ * The body of a job's message: its input, or the name of the blob that has it. `beforeBlob` is called
+ * before there is one.
+ */
+export async function toBody(
+  blobs: Blobs,
+  id: string,
+  input: unknown,
+  beforeBlob: () => Promise<void>,
+) {
   const body = Buffer.from(JSON.stringify(input) ?? 'null');
   if (body.length <= inMessageBytes) return { body, contentType: 'application/json' };
   const blob = inputBlob(id);
+  await beforeBlob();
   await blobs.write(blob, body, 'application/json');
   return { body: Buffer.from(JSON.stringify({ blob })), contentType: blobContentType };
 }
 
-/** @throws SyntaxError when the body is no JSON; Error when its blob is gone. */
-export async function fromBody(
-  blobs: Blobs,
-  { body, contentType }: { body: Buffer; contentType: string },
-): Promise<unknown> {
-  const value = JSON.parse(body.toString('utf8')) as unknown;
-  if (contentType !== blobContentType) return value;
-  const { blob } = value as { blob: string };
-  const found = await blobs.read(blob);
-  if (!found) throw new SyntaxError(`The blob '${blob}' that holds the input is not there.`);
-  return JSON.parse(found.content.toString('utf8'));
+interface Body {
+  body: Buffer;
+  contentType?: string | undefined;
 }
 
-/** Keeps a JSON value beside a record; `blob` is the name it gets when it is large. */
+/** The input that a message carries or names. @throws BadMessageError; any other Error when storage is out of reach */
+export async function fromBody(blobs: Blobs, message: Body): Promise<unknown> {
+  if (message.contentType !== blobContentType) return parse(message.body);
+  const blob = blobNamed(message);
+  if (blob === undefined) throw new BadMessageError('it is to name the blob of its input');
+  const found = await blobs.read(blob);
+  if (!found) throw new BadMessageError(`the blob '${blob}' that holds the input is not there`);
+  return parse(found.content);
+}
+
+function parse(content: Buffer): unknown {
+  try {
+    return JSON.parse(content.toString('utf8'));
+  } catch (cause) {
+    throw new BadMessageError((cause as Error).message, { cause });
+  }
+}
+
+/** The blob that a message names in place of its input; undefined when it names none. */
+function blobNamed({ body }: Body): string | undefined {
+  try {
+    const { blob } = (JSON.parse(body.toString('utf8')) ?? {}) as { blob?: unknown };
+    return typeof blob === 'string' && blob !== '' ? blob : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Keeps a JSON value beside a record; `blob` is the name it gets when it is large, `what` says whose
+ * value it is. @throws NotJsonError
+ */
 export async function keep(
   blobs: Blobs,
   blob: string,
   value: unknown,
+  what: string,
   inPlaceChars = inRecordChars,
 ): Promise<Kept> {
-  const json = JSON.stringify(value) ?? 'null';
+  const json = toJson(value, what);
   if (json.length <= inPlaceChars) return { json };
   await blobs.write(blob, Buffer.from(json), 'application/json');
   return { blob };
 }
 
 /** Keeps a message's body, so that the message can be made again from the record. */
-export async function keepBody(
-  blobs: Blobs,
-  id: string,
-  { body, contentType }: { body: Buffer; contentType?: string | undefined },
-): Promise<Kept> {
+export async function keepBody(blobs: Blobs, id: string, message: Body): Promise<Kept> {
+  const named = message.contentType === blobContentType ? blobNamed(message) : undefined;
+  if (named !== undefined) return { blob: named };
+  const { body } = message;
   const text = body.toString('utf8');
-  if (contentType === blobContentType) return JSON.parse(text) as { blob: string };
   if (text.length <= inRecordChars) return { json: text };
   const blob = inputBlob(id);
   await blobs.write(blob, body, 'application/json');
@@ -65,10 +97,10 @@ export const bodyOf = (input: Kept) =>
     ? { body: Buffer.from(input.json), contentType: 'application/json' }
     : { body: Buffer.from(JSON.stringify(input)), contentType: blobContentType };
 
-/** The JSON text of a kept value. */
+/** The JSON text of a kept value. @throws BlobGoneError */
 export async function kept(blobs: Blobs, value: Kept): Promise<string> {
   if ('json' in value) return value.json;
   const found = await blobs.read(value.blob);
-  if (!found) throw new Error(`The blob '${value.blob}' is gone: it was removed by hand.`);
+  if (!found) throw new BlobGoneError(value.blob);
   return found.content.toString('utf8');
 }

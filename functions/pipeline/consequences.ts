@@ -6,7 +6,8 @@ import { type EndedRecord, toCallbackMessage, toEventMessage } from '../model/ev
 import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
-import { newsSession, toNewsMessage } from '../model/news.ts';
+import { sessionOfJob, sessionOfSchedule } from '../model/names.ts';
+import { toNewsMessage } from '../model/news.ts';
 import type { Topology } from '../model/topology.ts';
 import { defaultLane } from './catalogue.ts';
 import { hasEndedChild } from './wait.ts';
@@ -31,6 +32,14 @@ export function consequences(
   topology: Queues,
 ): { sends: OutgoingMessage[]; message: Settlement } {
   const { turn, attempt, runAt, waits, id } = record;
+  // Told again whatever turn asks: who ended it may have died before it told.
+  if (hasEnded(record.state)) {
+    const ended = record as EndedRecord;
+    return {
+      sends: tellings(ended, topology),
+      message: turn > message.turn ? complete : settlementOf(ended),
+    };
+  }
   if (turn > message.turn) {
     // Once the next turn runs, its message has been sent.
     if (record.state !== 'queued' || turn > message.turn + 1)
@@ -45,23 +54,21 @@ export function consequences(
             topology.completions,
             id,
             { kind: 'wake', turn },
-            `wake:${turn}`,
+            ['wake', turn],
             new Date(waits.until),
           ),
         ]
       : [];
     return { sends: timer, message: complete };
   }
-  if (!hasEnded(record.state)) return { sends: [], message: { kind: 'again' } };
-  const ended = record as EndedRecord;
-  return { sends: tellings(ended, topology), message: settlementOf(ended) };
+  return { sends: [], message: { kind: 'again' } };
 }
 
 /** The reply to who asked, and the completion to who waits. */
 export function tellings(record: EndedRecord, { completions, lanes }: Queues): OutgoingMessage[] {
   const { replyTo, replyToSessionId, correlationId, parent, schedule, callback } = record;
   const lane = lanes.find(({ name }) => name === defaultLane) ?? lanes[0];
-  const waiter = parent ? newsSession(parent) : schedule ? `schedule:${schedule}` : undefined;
+  const waiter = parent ? sessionOfJob(parent) : schedule ? sessionOfSchedule(schedule) : undefined;
   return [
     ...(replyTo
       ? [
@@ -77,7 +84,7 @@ export function tellings(record: EndedRecord, { completions, lanes }: Queues): O
       ? [
           toEventMessage(record, 'completion', {
             queue: completions,
-            sessionId: waiter.slice(0, 128),
+            sessionId: waiter,
             correlationId: record.id,
           }),
         ]
@@ -98,12 +105,12 @@ function cancelsOfChildren(
       .filter((index) => !hasEndedChild(group, index))
       .map((index) => {
         const child = idOfChild(id, name, index, new Date(group.at));
-        return toNewsMessage(completions, child, { kind: 'cancel' }, `cancel:${id}:${turn}`);
+        return toNewsMessage(completions, child, { kind: 'cancel' }, ['orphan', turn]);
       }),
   );
 }
 
-function settlementOf({ state, error }: EndedRecord): Settlement {
+export function settlementOf({ state, error }: EndedRecord): Settlement {
   if (state !== 'failed') return { kind: 'complete' };
   const reason = error?.code === 'buried' ? error.name : (error?.code ?? error?.name ?? 'failed');
   // Service Bus: reason and description have 4096 characters at most.

@@ -1,8 +1,10 @@
 /** Messages that the broker gave up on: their jobs are told as failed. The messages stay where they are. */
-
+import { isRefusal } from '../errors.ts';
+import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
+import { settlementOf } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { takeCompletions } from './news.ts';
 import { decide, noRetries } from './outcome.ts';
@@ -11,23 +13,76 @@ import { record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
 
 const atOnce = 100;
+// Letters keep numbers of a time before, when their queue is made anew or their number is that of the
+// message: now and then all are looked at.
+const sweepEveryMs = 3_600_000;
+// A letter that fails as often is passed by: what is wrong with it is not storage.
+const triesOfALetter = 20;
+
+type Take = (app: Working, letter: DeadLetter) => Promise<boolean>;
+
+/** What one process remembers between two looks. */
+const failures = new Map<string, number>();
 
 /** Looks at what is new in a queue's dead letters; a note keeps how far it came. */
 export async function watchDeadLetters(
   app: Working,
   queue: string,
-  take: (app: Working, letter: DeadLetter) => Promise<boolean> = bury,
+  take: Take = bury,
 ): Promise<number> {
-  let after = Number((await app.notes.read('dead-letters', queue)) ?? 0);
+  const known = Number((await app.notes.read('dead-letters', queue)) ?? 0);
   let taken = 0;
-  for (;;) {
+  for (let after = await startOf(app, queue, known); ; ) {
     const found = await app.queue.peekDeadLetters(queue, after, atOnce);
     for (const letter of found) {
-      if (await take(app, letter)) taken++;
+      if (letter.sequence > known || isBrokers(letter))
+        if (await takeOne(app, queue, letter, take)) taken++;
       after = letter.sequence;
     }
-    if (found.length > 0) await app.notes.write('dead-letters', queue, String(after));
+    if (after > known) await app.notes.write('dead-letters', queue, String(after));
     if (found.length < atOnce) return taken;
+  }
+}
+
+/** After the last one seen; from the beginning once in an hour. */
+async function startOf({ notes, clock }: Working, queue: string, known: number): Promise<number> {
+  const now = clock.now().getTime();
+  const swept = Number((await notes.read('dead-letters-swept', queue)) ?? 0);
+  if (now - swept < sweepEveryMs) return known;
+  await notes.write('dead-letters-swept', queue, String(now));
+  return 0;
+}
+
+// Learn, "Overview of Service Bus dead-letter queues".
+const brokersReasons = [
+  'MaxDeliveryCountExceeded',
+  'TTLExpiredException',
+  'HeaderSizeExceeded',
+  'Session ID is null.',
+];
+const isBrokers = ({ reason }: DeadLetter) => brokersReasons.includes(reason ?? '');
+
+/** One that nothing can be made of is told and passed by. @throws when storage is out of reach */
+async function takeOne(
+  app: Working,
+  queue: string,
+  letter: DeadLetter,
+  take: Take,
+): Promise<boolean> {
+  const name = `${queue} ${letter.sequence}`;
+  try {
+    const taken = await take(app, letter);
+    failures.delete(name);
+    return taken;
+  } catch (error) {
+    const times = (failures.get(name) ?? 0) + 1;
+    failures.set(name, times);
+    const isHopeless =
+      isRefusal(error) || error instanceof TypeError || error instanceof SyntaxError;
+    if (!isHopeless && times < triesOfALetter) throw error;
+    failures.delete(name);
+    app.log('error', `dead letter ${name}: passed by: ${(error as Error).message}`, { error });
+    return false;
   }
 }
 
@@ -43,16 +98,22 @@ export async function watchDeadNews(app: Working): Promise<number> {
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
   const job = fromMessage(message);
   const stored = await readOrMake(app, job);
+  if (!stored) return false;
   const { state, turn } = stored.record;
-  // Handed on since: the letter is of a turn before that.
-  if (hasEnded(state) || state === 'waiting' || turn > job.turn) return false;
+  const delivery = alreadySettled(message);
+  if (hasEnded(state) || state === 'waiting' || turn > job.turn) {
+    // Ours, and settled after its sends.
+    if (hasEnded(state) && reasonOf(stored.record as EndedRecord) === reason) return false;
+    // Decided since, by one that may have died before it told so.
+    await settle(app, stored.record, job, delivery);
+    return false;
+  }
   const happened = {
     kind: 'buried',
     reason: reason ?? 'DeadLettered',
     description: description ?? 'The message was dead-lettered without a reason.',
   } as const;
-  const lease = new Lease(app.records, stored, app.newOwner());
-  const delivery = alreadySettled(message);
+  const lease = new Lease(app, stored, app.newOwner());
   const now = app.clock.now();
   const decided = await record(app, lease, delivery, (newest) =>
     decide(happened, newest, noRetries, now, 0),
@@ -60,6 +121,11 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   await settle(app, decided, job, delivery);
   app.log('warn', `job ${job.id} (${job.type}) failed: ${reason}: ${description}`);
   return true;
+}
+
+function reasonOf(record: EndedRecord): string | undefined {
+  const settled = settlementOf(record);
+  return settled.kind === 'dead-letter' ? settled.reason : undefined;
 }
 
 const alreadySettled = (message: Delivery['message']): Delivery => ({

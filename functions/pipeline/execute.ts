@@ -7,7 +7,7 @@ import { LockLostError } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
-import { attempt, type Working } from './attempt.ts';
+import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
 import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
@@ -15,9 +15,7 @@ import type { Delivery, Stored } from './ports.ts';
 import { isStartedAgain, startedAgain } from './retry.ts';
 import { answer, record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
-
-// Ten deliveries that each wait this long outlast an outage of minutes.
-const holdMs = 15_000;
+import { isForeign, takeIn } from './take-in.ts';
 
 /** Never throws. */
 export async function execute(worker: Working, delivery: Delivery): Promise<void> {
@@ -28,22 +26,35 @@ export async function execute(worker: Working, delivery: Delivery): Promise<void
   await worker.turns.next(delivery);
 }
 
+const holdMs = 15_000;
+// The host renews its lock meanwhile; ten deliveries of this length outlast an outage of an hour.
+const holdAtMostMs = 10 * 60_000;
+
 /**
- * When storage or the bus is out of reach, what was delivered is held for a while before it is handed
- * back: handed back at once, an outage of seconds would use up all its deliveries.
+ * What was delivered while storage or the bus is out of reach is held until storage answers before it
+ * is handed back: handed back at once, an outage of seconds would use up all its deliveries.
  */
 export async function hold(worker: Working, what: string, act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
-    worker.log('error', `${what}: handed back: ${(error as Error).message}`);
-    await pause(worker, holdMs);
+    worker.log('error', `${what}: handed back: ${(error as Error).message}`, { error });
+    for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += holdMs) {
+      await pauseOrStop(worker, holdMs);
+      if (await isStorageThere(worker)) break;
+    }
     throw error;
   }
 }
 
+const isStorageThere = ({ notes }: Working): Promise<boolean> =>
+  notes.read('probe', 'storage').then(
+    () => true,
+    () => false,
+  );
+
 /** Waits, or less when the process is to end. */
-function pause({ clock, stopping }: Working, ms: number): Promise<void> {
+function pauseOrStop({ clock, stopping }: Working, ms: number): Promise<void> {
   return new Promise((resolve) => {
     if (stopping.aborted) return resolve();
     const done = () => {
@@ -56,8 +67,9 @@ function pause({ clock, stopping }: Working, ms: number): Promise<void> {
   });
 }
 
-// The invocation ends sooner than a long wait: the message comes back, first of its session.
-const holdAtMostMs = 10 * 60_000;
+// The invocation ends sooner than a longer wait: the message comes back, first of its session.
+const waitAtMostMs = 10 * 60_000;
+const lookEveryMs = 5_000;
 
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const message = fromMessage(delivery.message);
@@ -67,8 +79,17 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
     if (!leave) return answer(delivery, { kind: 'abandon' });
     const dueInMs = await once(worker, message, delivery).finally(leave);
     if (dueInMs === undefined) return;
-    await pause(worker, Math.min(dueInMs, holdAtMostMs));
-    if (dueInMs > holdAtMostMs) return answer(delivery, { kind: 'abandon' });
+    await untilDue(worker, message.id, Math.min(dueInMs, waitAtMostMs));
+    if (dueInMs > waitAtMostMs) return answer(delivery, { kind: 'abandon' });
+  }
+}
+
+/** An ordered job holds its key while it waits for its next attempt; cancelled, it lets it go. */
+async function untilDue(worker: Working, id: string, ms: number): Promise<void> {
+  for (let left = ms; left > 0 && !worker.stopping.aborted; left -= lookEveryMs) {
+    await pauseOrStop(worker, Math.min(left, lookEveryMs));
+    const stored = await worker.records.read(id).catch(() => undefined);
+    if (stored?.record.cancelRequestedAt !== undefined) return;
   }
 }
 
@@ -78,21 +99,51 @@ async function once(
   message: JobMessage,
   delivery: Delivery,
 ): Promise<number | undefined> {
-  const found = await readOrMake(worker, message);
-  const stored = isStartedAgain(found.record, message)
-    ? { ...found, record: startedAgain(found.record) }
-    : found;
+  const known = worker.types.find(message.type);
+  const found = await findJob(worker, message, delivery, known);
+  if (!found) return undefined;
+  const { stored, happened } = found;
   if (wasDecided(stored.record, message)) {
     await settle(worker, stored.record, message, delivery);
     return undefined;
   }
-  const known = worker.types.find(message.type);
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
-  if (early > 0) return early;
-  const decided = await work(worker, stored, message, delivery, known);
+  if (early > 0 && stored.record.cancelRequestedAt === undefined) return early;
+  const decided = await work(worker, { stored, message, delivery, known }, happened);
   if (!decided) return undefined;
   const { kind } = await settle(worker, decided, message, delivery);
   return kind === 'again' ? msUntilDue(worker, decided) : undefined;
+}
+
+interface Found {
+  stored: Stored;
+  /** Known before it is run. */
+  happened?: Happened;
+}
+
+/** The job of a message; undefined when the delivery is answered with that. */
+async function findJob(
+  worker: Working,
+  message: JobMessage,
+  delivery: Delivery,
+  known: KnownType | undefined,
+): Promise<Found | undefined> {
+  const stored = await readOrMake(worker, message);
+  if (!stored) {
+    worker.log('info', `job ${message.id}: its message came again after it was removed`);
+    await answer(delivery, { kind: 'complete' });
+    return undefined;
+  }
+  const { record, etag } = stored;
+  if (isStartedAgain(record, message)) return { stored: { etag, record: startedAgain(record) } };
+  if (etag !== undefined || !known || !isForeign(message)) return { stored };
+  const taken = await takeIn(worker, message, record, known);
+  if (taken.kind === 'run') return { stored: { etag, record: taken.record } };
+  if (taken.kind === 'end') return { stored, happened: taken.happened };
+  await worker.queue.send(taken.message);
+  // Crash here: it is sent again, and the broker drops the second.
+  await answer(delivery, { kind: 'complete' });
+  return undefined;
 }
 
 const msUntilDue = ({ clock }: Working, { runAt }: JobRecord): number =>
@@ -105,39 +156,43 @@ const wasDecided = ({ state, turn }: JobRecord, message: JobMessage) =>
 /** The record as it was decided; undefined if the delivery was handed back instead. */
 async function work(
   worker: Working,
-  stored: Stored,
-  message: JobMessage,
-  delivery: Delivery,
-  known: KnownType | undefined,
+  { stored, ...of }: { stored: Stored } & Omit<Attempt, 'lease' | 'startedAt'>,
+  known?: Happened,
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
-  const lease = new Lease(worker.records, stored, worker.newOwner(), startedAt);
-  const happened = await attempt(worker, lease, message, delivery, known, startedAt);
-  tell(worker, lease, happened);
-  if (happened.kind === 'stopping' || happened.kind === 'lock-lost') {
-    await answer(delivery, { kind: happened.kind === 'stopping' ? 'abandon' : 'leave' });
-    return undefined;
-  }
-  const [now, random] = [worker.clock.now(), worker.random()];
-  const started = handlerRan(happened) ? { startedAt } : {};
+  const lease = new Lease(worker, stored, worker.newOwner(), startedAt);
   try {
-    return await record(worker, lease, delivery, (newest) =>
-      decide(happened, { ...started, ...newest }, known?.policy ?? noRetries, now, random),
+    const happened = known ?? (await attempt(worker, { ...of, lease, startedAt }));
+    tell(worker, lease, happened);
+    if (happened.kind === 'stopping' || happened.kind === 'lock-lost') {
+      await answer(of.delivery, { kind: happened.kind === 'stopping' ? 'abandon' : 'leave' });
+      return undefined;
+    }
+    const [now, random] = [worker.clock.now(), worker.random()];
+    const started = handlerRan(happened) ? { startedAt } : {};
+    const policy = of.known?.policy ?? noRetries;
+    return await record(worker, lease, of.delivery, (newest) =>
+      decide(happened, { ...started, ...newest }, policy, now, random),
     );
   } catch (error) {
     if (!(error instanceof LockLostError)) throw error;
-    await answer(delivery, { kind: 'leave' });
+    await answer(of.delivery, { kind: 'leave' });
     return undefined;
+  } finally {
+    lease.close();
   }
 }
 
 const handlerRan = ({ kind }: Happened) =>
   ['returned', 'threw', 'timed-out', 'waits'].includes(kind);
 
-/** One line for an attempt that did not simply succeed. */
+/** One line for an attempt that did not simply succeed, and the stack of what it threw. */
 function tell({ log }: Working, { record }: Lease, happened: Happened): void {
   if (happened.kind === 'returned' || happened.kind === 'waits') return;
-  const why = 'error' in happened ? `: ${happened.error.name}: ${happened.error.message}` : '';
-  const text = `job ${record.id} (${record.type}) attempt ${record.attempt} ${happened.kind}${why}`;
-  log('error' in happened ? 'warn' : 'info', text);
+  const { id, type, attempt } = record;
+  const error = 'error' in happened ? happened.error : undefined;
+  const why = error ? `: ${error.name}: ${error.message}` : '';
+  const text = `job ${id} (${type}) attempt ${attempt} ${happened.kind}${why}`;
+  const fields = { job: id, type, attempt };
+  log(error ? 'warn' : 'info', text.slice(0, 4_000), error ? { ...fields, error } : fields);
 }

@@ -7,12 +7,14 @@
  */
 import { placeOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
+import { folderOf } from '../model/names.ts';
 import { withdraw } from './announce.ts';
 import { inParts } from './in-parts.ts';
 import type { Blobs, Clock, Notes, Records, Removal } from './ports.ts';
 
 const kind = 'expiry';
 const tombstoneKind = 'expiry-tombstones';
+const inputKind = 'expiry-inputs';
 
 // As long as somebody may still ask what became of a job.
 const tombstoneMs = 30 * 24 * 3_600_000;
@@ -41,6 +43,7 @@ export function withExpiry(records: Records, notes: Notes): Records {
 }
 
 interface Expiring {
+  records: Pick<Records, 'read'>;
   removal: Removal;
   notes: Notes;
   blobs: Blobs;
@@ -58,10 +61,27 @@ export async function removeExpired(app: Expiring): Promise<number> {
     await app.notes.remove(kind, name);
   }
   for (const name of await app.notes.list(tombstoneKind, due)) {
-    await app.removal.forget(partitionOf(name));
+    await app.removal.forget(partitionOf(name), new Date(now.getTime() - tombstoneMs));
     await app.notes.remove(tombstoneKind, name);
   }
+  for (const name of await app.notes.list(inputKind, due)) {
+    const id = partitionOf(name);
+    if (!(await app.records.read(id))) await app.blobs.removeAll(folderOf(id));
+    await app.notes.remove(inputKind, name);
+  }
   return removed;
+}
+
+// The queues' time to live, and a day more: what was sent has been taken or given up by then.
+const unsentMs = 15 * 24 * 3_600_000;
+
+/**
+ * An input that is kept before its message is sent goes if the message never was. `runAt`: when the
+ * message is to be taken.
+ */
+export async function noteInput(notes: Notes, id: string, runAt: Date): Promise<void> {
+  const at = new Date(runAt.getTime() + unsentMs);
+  await notes.write(inputKind, `${at.toISOString()} ${id}`, '');
 }
 
 const partitionOf = (name: string) => name.slice(name.indexOf(' ') + 1);
@@ -81,7 +101,7 @@ const atOnce = 20;
 async function removeTraces({ blobs, notes }: Expiring, record: JobRecord): Promise<void> {
   const { id, claims } = record;
   await withdraw(notes, record);
-  await blobs.removeAll(`jobs/${id}/`);
+  await blobs.removeAll(folderOf(id));
   for (const claim of claims?.split(' ') ?? []) {
     const [of = '', name = ''] = claim.split('/');
     await notes.remove(of, name, id);

@@ -2,7 +2,7 @@
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { News } from '../model/news.ts';
 import { cancelled } from './outcome.ts';
-import { isFulfilled, woken } from './wait.ts';
+import { isDue, isFulfilled, woken } from './wait.ts';
 
 /** What a job's record says once the news have come; the same object when they change nothing. */
 export function hear(record: JobRecord, news: readonly News[], now: Date): JobRecord {
@@ -11,7 +11,7 @@ export function hear(record: JobRecord, news: readonly News[], now: Date): JobRe
   const timer = news.some(
     ({ kind, ...of }) => kind === 'wake' && 'turn' in of && of.turn === heard.turn,
   );
-  return timer || isFulfilled(heard, now) ? woken(heard) : heard;
+  return timer || isFulfilled(heard, now) ? woken(heard, timer || isDue(heard, now)) : heard;
 }
 
 function hearOne(record: JobRecord, news: News, now: Date): JobRecord {

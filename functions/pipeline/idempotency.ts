@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JobRequest } from '../define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
+import { untilWritten } from './contested.ts';
 import {
   accept,
   check,
@@ -39,6 +40,11 @@ export async function submitOnce(
   if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, deduplicated: false, replayed: true };
+  if (claimed.id !== id && (await app.removal.removedAt(claimed.id)) !== undefined) {
+    // What was kept of that job is gone, and its id with it.
+    await app.notes.replace(kind, hash(key), claim, standing);
+    return submitOnce(app, request, key, origin);
+  }
   const submitted = await accept(app, request, checked, {
     ...origin,
     id: claimed.id,
@@ -48,6 +54,20 @@ export async function submitOnce(
     // An equal job stands for it: the key is to give that one again, also once it has ended.
     const answered = JSON.stringify({ ...claimed, id: submitted.record.id });
     await app.notes.replace(kind, hash(key), answered, standing);
+    await goWith(app, submitted.record.id, `${kind}/${hash(key)}`);
   }
   return { ...submitted, replayed: false };
+}
+
+// A record is to stay small; what is beyond goes once its job is asked for in vain.
+const maxClaims = 100;
+
+/** The claim goes when the job does. Crash before it: it stays, and gives way to the next that asks. */
+async function goWith({ records }: Submitting, id: string, claim: string): Promise<void> {
+  await untilWritten(async () => {
+    const stored = await records.read(id);
+    const claims = stored?.record.claims?.split(' ') ?? [];
+    if (!stored || claims.includes(claim) || claims.length >= maxClaims) return;
+    await records.write({ ...stored.record, claims: [...claims, claim].join(' ') }, stored.etag);
+  });
 }

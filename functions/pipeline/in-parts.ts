@@ -1,4 +1,4 @@
-/** Does it for all, so many at once, and answers in their order. */
+/** Does it for all, so many at once, and answers in their order. Nothing is under way any more when it throws. */
 export async function inParts<T, R>(
   all: readonly T[],
   atOnce: number,
@@ -7,7 +7,11 @@ export async function inParts<T, R>(
   const results: R[] = [];
   for (let from = 0; from < all.length; from += atOnce) {
     const some = all.slice(from, from + atOnce);
-    results.push(...(await Promise.all(some.map((one, at) => act(one, from + at)))));
+    const ended = await Promise.allSettled(some.map((one, at) => act(one, from + at)));
+    for (const one of ended) {
+      if (one.status === 'rejected') throw one.reason;
+      results.push(one.value);
+    }
   }
   return results;
 }

@@ -1,14 +1,15 @@
 /** The `job` that a handler gets. */
 import type { Job } from '../define-job.ts';
+import { fileBlob } from '../model/names.ts';
 import type { Run } from './run.ts';
 import type { KeyState } from './session-state.ts';
 import { createSteps } from './steps.ts';
 import { createWaits } from './waits.ts';
 
 export function createJob(run: Run, session: KeyState): Job {
-  const { lease, signal, reporter, undo } = run;
+  const { lease, signal, reporter, undo, calls, suspension } = run;
   const { blobs, log } = run.app;
-  const { id, attempt, requestedBy, parent, schedule, scheduledFor } = lease.record;
+  const { id, type, attempt, requestedBy, parent, schedule, scheduledFor } = lease.record;
   return {
     id,
     attempt,
@@ -20,23 +21,33 @@ export function createJob(run: Run, session: KeyState): Job {
     },
     ...(scheduledFor ? { scheduledFor: new Date(scheduledFor) } : {}),
     files: {
-      async write(name, content, contentType = 'application/octet-stream') {
-        signal.throwIfAborted();
-        const bytes = Buffer.from(content);
-        if (!undo) await blobs.write(fileBlob(id, name), bytes, contentType);
-        return { name, bytes: bytes.length };
-      },
-      readInbox: (name) => blobs.readInbox(name),
+      write: (name, content, contentType = 'application/octet-stream') =>
+        calls.watch(`Writing file '${name}'`, () =>
+          suspension.during(async () => {
+            signal.throwIfAborted();
+            const bytes = Buffer.from(content);
+            if (!undo) await blobs.write(fileBlob(id, name), bytes, contentType);
+            return { name, bytes: bytes.length };
+          }),
+        ),
+      readInbox: (name) =>
+        calls.watch(`Reading '${name}'`, () => suspension.during(() => blobs.readInbox(name))),
     },
-    log: (message) => log('info', `job ${id}: ${message}`),
-    progress: async (progress) => {
-      if (!undo) await reporter.report(progress);
+    log: (message) => log('info', message, { job: id, type, attempt }),
+    // The last report is written with the result, whoever waits for it.
+    progress: (progress) =>
+      calls.watch(
+        'A progress report',
+        () => suspension.during(async () => (undo ? undefined : reporter.report(progress))),
+        { loose: true },
+      ),
+    session: {
+      get: <T>() =>
+        calls.watch('Reading the session state', () => suspension.during(() => session.get<T>())),
+      set: (value) =>
+        calls.watch('Setting the session state', () => session.set(value), { loose: true }),
     },
-    session: session.job,
     ...createSteps(run),
     ...createWaits(run),
   };
 }
-
-export const fileBlob = (id: string, name: string) =>
-  `jobs/${id}/files/${encodeURIComponent(name)}`;

@@ -1,11 +1,27 @@
 /** A worker's claim on a job's record: every write is conditional, and a lost claim writes nothing. */
-import { ConflictError, LockLostError } from '../errors.ts';
+import { ConflictError, LockLostError, LonghaulError } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
-import type { Records, Stored } from './ports.ts';
+import { pause } from './pause.ts';
+import type { Clock, Records, Removal, Stored } from './ports.ts';
+
+// Beside the tries of the SDK: what a handler did is not thrown away for a blip of a minute.
+const againAfterMs = [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000];
+
+// The janitor leaves a record at least so long after its time.
+const removedAfterMs = 60_000;
+
+export interface Leasing {
+  records: Records;
+  removal: Pick<Removal, 'removedAt'>;
+  clock: Clock;
+}
 
 export class Lease {
   readonly owner: string;
   readonly #records: Records;
+  readonly #removal: Pick<Removal, 'removedAt'>;
+  readonly #clock: Clock;
+  readonly #begun: number;
   readonly #startedAt: string | undefined;
   #stored: Stored;
   /** Whose writes were seen when this claim began; anybody else's mean that it is lost. */
@@ -14,12 +30,21 @@ export class Lease {
   #queue: Promise<unknown> = Promise.resolve();
   #lost = false;
   #closed = false;
+  #failure: unknown;
 
   /** `startedAt`: when this run began, for a record that does not say so yet. */
-  constructor(records: Records, stored: Stored, owner: string, startedAt?: string) {
+  constructor(
+    { records, removal, clock }: Leasing,
+    stored: Stored,
+    owner: string,
+    startedAt?: string,
+  ) {
     this.owner = owner;
     this.#startedAt = startedAt;
     this.#records = records;
+    this.#removal = removal;
+    this.#clock = clock;
+    this.#begun = clock.now().getTime();
     this.#stored = stored;
     this.#before = { owner: stored.record.owner, turn: stored.record.turn };
   }
@@ -28,11 +53,26 @@ export class Lease {
     return this.#stored.record;
   }
 
+  /** Nobody has written a record of the job yet. */
+  get isNew(): boolean {
+    return this.#stored.etag === undefined;
+  }
+
+  /** Why storage did not take something of this run, so that the run cannot be decided. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
   /** The last write: what a handler that was given up says later is refused. @throws LockLostError */
   decide(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
     const written = this.write(change);
     this.#closed = true;
     return written;
+  }
+
+  /** What comes from now on is refused. */
+  close(): void {
+    this.#closed = true;
   }
 
   /** Writes something of a run that is under way. @throws LockLostError */
@@ -46,10 +86,11 @@ export class Lease {
     if (this.#closed) return Promise.reject(new LockLostError(this.record.id));
     return this.#inTurn(async () => {
       const writes = ++this.#writes;
+      await this.#refuseIfRemoved();
       for (;;) {
         const next = { ...change(this.#stored.record), owner: this.owner, writes };
         try {
-          this.#stored = await this.#records.write(next, this.#stored.etag);
+          this.#stored = await this.#persist(() => this.#records.write(next, this.#stored.etag));
           return this.#stored.record;
         } catch (error) {
           if (!(error instanceof ConflictError)) throw error;
@@ -69,6 +110,37 @@ export class Lease {
     });
   }
 
+  /** Storage that fails at something of this run ends the run, whatever the handler makes of it. */
+  async guard<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof LonghaulError && error.status < 500)) this.#failure ??= error;
+      throw error;
+    }
+  }
+
+  #persist<T>(act: () => Promise<T>): Promise<T> {
+    return this.guard(async () => {
+      for (const ms of againAfterMs) {
+        try {
+          return await act();
+        } catch (error) {
+          if (error instanceof ConflictError) throw error;
+        }
+        await pause(this.#clock, ms);
+      }
+      return act();
+    });
+  }
+
+  /** A worker that stood still for long must not write the record of a job that was removed since. */
+  async #refuseIfRemoved(): Promise<void> {
+    const { isNew, record } = this;
+    if (!isNew || this.#clock.now().getTime() - this.#begun < removedAfterMs) return;
+    if ((await this.#removal.removedAt(record.id)) !== undefined) this.#lose();
+  }
+
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(() => {
       if (this.#lost) throw new LockLostError(this.record.id);
@@ -82,15 +154,18 @@ export class Lease {
     const { id } = this.record;
     const current = await this.#records.read(id);
     if (!current) {
-      this.#stored = { record: this.record, etag: undefined };
+      // Removed: the job has ended, and its time has passed.
+      if (!this.isNew) this.#lose();
       return;
     }
     const { owner, turn, state } = current.record;
     const untouched = owner === this.#before.owner && turn === this.#before.turn;
-    if (owner !== this.owner && (!untouched || hasEnded(state))) {
-      this.#lost = true;
-      throw new LockLostError(id);
-    }
+    if (owner !== this.owner && (!untouched || hasEnded(state))) this.#lose();
     this.#stored = current;
+  }
+
+  #lose(): never {
+    this.#lost = true;
+    throw new LockLostError(this.record.id);
   }
 }

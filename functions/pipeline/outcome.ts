@@ -1,18 +1,18 @@
 /** What happened to an attempt, and what its record says then: the outcome table, without I/O. */
 import {
-  type ErrorRecord,
+  BadMessageError,
   InvalidInputError,
   JobCancelledError,
   LonghaulError,
   NonRetryableError,
-  toErrorRecord,
 } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
+import { type ErrorRecord, toErrorRecord } from '../model/error-record.ts';
 import type { EndedRecord } from '../model/event.ts';
 import type { FailedAttempt, JobRecord, Kept, Waits } from '../model/job-record.ts';
 import { waitMs } from './backoff.ts';
 import { defaultKeep, type Policy } from './catalogue.ts';
-import { isFulfilled, woken } from './wait.ts';
+import { isDue, isFulfilled, woken } from './wait.ts';
 
 export type Happened =
   | { kind: 'returned'; result: Kept }
@@ -20,6 +20,8 @@ export type Happened =
   | { kind: 'timed-out'; error: Error }
   | { kind: 'cancelled' }
   | { kind: 'expired' }
+  /** Sent straight to a lane, it found another job that stands for it. */
+  | { kind: 'equal'; error: Error }
   | { kind: 'unknown-type'; error: Error }
   | { kind: 'invalid-input'; error: Error }
   /** The broker gave up on the message: its worker died each time. */
@@ -61,6 +63,8 @@ export function decide(
       return cancelled(job, now);
     case 'expired':
       return finish(job, 'expired', now, { error: toErrorRecord(expiredError(job)) });
+    case 'equal':
+      return finish(job, 'cancelled', now, { error: toErrorRecord(happened.error) });
     case 'unknown-type':
     case 'invalid-input':
       // What cannot be run cannot be undone either.
@@ -81,13 +85,24 @@ function goToWait(
   const { until } = waits;
   const waiting: JobRecord = {
     ...job,
+    ...markSent(job, waits),
     state: 'waiting',
     checkpoint,
     waits,
     ...(until ? { runAt: until } : {}),
   };
   // What it waits for may have come while it ran.
-  return isFulfilled(waiting, now) ? woken(waiting) : waiting;
+  return isFulfilled(waiting, now) ? woken(waiting, isDue(waiting, now)) : waiting;
+}
+
+/** Groups that it waits for were sent to the last child. */
+function markSent({ children }: JobRecord, waits: Waits): Pick<JobRecord, 'children'> {
+  if (!children) return {};
+  const marked = Object.entries(children).map(([name, group]) => [
+    name,
+    waits.children?.includes(name) ? { ...group, sent: true as const } : group,
+  ]);
+  return { children: Object.fromEntries(marked) };
 }
 
 function fail(
@@ -138,7 +153,12 @@ function goOnUndoing(
   random: number,
 ): JobRecord {
   const ending = job.ending ?? { state: 'failed', error: { name: 'Error', message: '' }, tries: 0 };
-  if (happened.kind === 'undone') return finish(job, ending.state, now, { error: ending.error });
+  if (happened.kind === 'undone') {
+    // What was given up is still to be undone should the job be started again.
+    const { undoable: _, ...rest } = job;
+    const left = job.undone?.some((one) => one.error) ? job : rest;
+    return finish(left, ending.state, now, { error: ending.error });
+  }
   const { error, step } = happened;
   const tries = ending.tries + 1;
   const history = withFailure(job, error, now);
@@ -176,8 +196,8 @@ function finish(
   now: Date,
   outcome: { result: Kept } | { error: ErrorRecord },
 ): EndedRecord {
-  const { error: _e, runAt: _r, waits: _w, woken: _k, ending: _n, undoable: _u, ...rest } = job;
-  const { checkpoint, input, events, ...known } = rest;
+  const { error: _e, runAt, waits: _w, woken: _k, ending: _n, ...rest } = job;
+  const { checkpoint, input, events, undoable, rung, ...known } = rest;
   // Started again, a failed job goes on from there.
   const left =
     state === 'failed'
@@ -185,9 +205,14 @@ function finish(
           ...(checkpoint ? { checkpoint } : {}),
           ...(input ? { input } : {}),
           ...(events ? { events } : {}),
+          ...(undoable ? { undoable } : {}),
+          ...(rung ? { rung } : {}),
         }
       : {};
-  const keepUntil = new Date(now.getTime() + toMs(job.keep ?? defaultKeep));
+  // A message that is still to come has to find out that its job is over.
+  const due = runAt && job.state !== 'waiting' ? Date.parse(runAt) : 0;
+  const from = Math.max(now.getTime(), due);
+  const keepUntil = new Date(from + toMs(job.keep ?? defaultKeep));
   const times = { finishedAt: now.toISOString(), keepUntil: keepUntil.toISOString() };
   return { ...known, state, ...left, ...times, ...outcome };
 }
@@ -195,11 +220,8 @@ function finish(
 const expiredError = ({ startBefore }: JobRecord) =>
   new LonghaulError('expired', 410, `The job had not started by ${startBefore}.`);
 
-/** How an error that stopped an attempt before its handler ran is told. */
-export const invalid = (error: unknown): Happened => ({
-  kind: 'invalid-input',
-  error:
-    error instanceof InvalidInputError
-      ? error
-      : new InvalidInputError('The message', [{ pointer: '', message: (error as Error).message }]),
-});
+/** What is wrong with the message itself, and so will be each time; undefined for any other error. */
+export const invalid = (error: unknown): Happened | undefined =>
+  error instanceof InvalidInputError || error instanceof BadMessageError
+    ? { kind: 'invalid-input', error }
+    : undefined;

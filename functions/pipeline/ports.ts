@@ -49,7 +49,8 @@ export interface Removal {
   remove(partition: string, records: readonly JobRecord[]): Promise<void>;
   /** When the record was due to be removed; undefined if there never was one, or long ago. */
   removedAt(id: string): Promise<string | undefined>;
-  forget(partition: string): Promise<void>;
+  /** Removes the tombstones of records that were removed before. */
+  forget(partition: string, before: Date): Promise<void>;
 }
 
 /** A schedule as it was read. */
@@ -141,4 +142,13 @@ export interface Blobs {
   readInbox(name: string): Promise<Buffer>;
 }
 
-export type Log = (level: 'info' | 'warn' | 'error', message: string) => void;
+/** What a line of the log is about. */
+export interface LogFields {
+  job?: string;
+  type?: string;
+  attempt?: number;
+  /** Told with its stack and its causes. */
+  error?: unknown;
+}
+
+export type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: LogFields) => void;

@@ -7,6 +7,8 @@ import type { Clock } from './ports.ts';
 // Four a second is as often as a person sees; a tight loop may report every row.
 const progressEveryMs = 250;
 
+const noteChars = 1_000;
+
 export class Reporter {
   readonly #lease: Lease;
   readonly #clock: Clock;
@@ -28,7 +30,8 @@ export class Reporter {
 
   async report(progress: Progress): Promise<void> {
     this.#signal.throwIfAborted();
-    this.#latest = progress;
+    const { note } = progress;
+    this.#latest = note === undefined ? progress : { ...progress, note: note.slice(0, noteChars) };
     if (this.#clock.now().getTime() - this.#lastAt >= progressEveryMs) await this.flush();
   }
 

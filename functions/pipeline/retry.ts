@@ -2,6 +2,7 @@
 import { ConflictError, EqualJobError, JobNotFailedError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { fromRecord, type JobMessage, toMessage } from '../model/message.ts';
+import { withdraw } from './announce.ts';
 import { bodyOf, fromBody } from './claim-check.ts';
 import { find } from './find.ts';
 import type { Submitting } from './submit.ts';
@@ -21,6 +22,8 @@ export async function retry(app: Submitting, id: string): Promise<JobRecord> {
   try {
     const { record: started } = await app.records.write(startedAgain(record), etag);
     app.notify('retried', started);
+    // Its end was no end. Crash here: it is told as one until the job expires.
+    await withdraw(app.notes, record);
     return started;
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
@@ -41,8 +44,9 @@ async function refuseEqual(
   const input = await validate(known.definition.input, raw, 'The input');
   const name = uniqueName(known, input, asker);
   if (name === undefined) return;
-  const { standing } = await claimUnique(app, known, name, id, app.clock.now());
-  if (standing) throw new EqualJobError(id, standing.id);
+  const claimed = await claimUnique(app, known, name, id, app.clock.now());
+  // Another that is about to be made counts as one that is there.
+  if (claimed.standing || claimed.id !== id) throw new EqualJobError(id, claimed.id);
 }
 
 /** True for the message of `retry` that came before its record. */

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Definition } from '../define-job.ts';
 import { NonRetryableError } from '../errors.ts';
+import type { Calls } from './calls.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Lease } from './lease.ts';
 import type { Delivery, Log } from './ports.ts';
@@ -17,6 +18,7 @@ export interface Run {
   reporter: Reporter;
   signal: AbortSignal;
   suspension: Suspension;
+  calls: Calls;
   delivery: Delivery;
   /** Gathers the undo of each kept step; the handler then goes no further than what is kept. */
   undo?: Map<string, () => Promise<void>>;

@@ -5,10 +5,14 @@
  * names the job that wrote it and what was there before, so that a job whose worker died in that
  * moment starts again from what it found: a running total counts each job once.
  */
-import type { JobSession } from '../define-job.ts';
-import { NoSessionError } from '../errors.ts';
+import { NonRetryableError, NoSessionError } from '../errors.ts';
+import { toJson } from './json.ts';
 import type { SessionState } from './ports.ts';
 import { type Run, refuseInsideStep } from './run.ts';
+
+// Service Bus keeps 256 KB for a session (Learn, "Service Bus quotas", Standard), and two states lie in
+// it: what the job leaves and what it found.
+const maxBytes = 120 * 1024;
 
 interface State {
   by: string;
@@ -24,26 +28,33 @@ export class KeyState {
     this.#run = run;
   }
 
-  readonly job: JobSession = {
-    get: async <T>() => {
-      const port = this.#port();
-      return (this.#pending ? this.#pending.value : await this.#found(port)) as T | undefined;
-    },
-    set: async (value) => {
-      this.#port();
-      this.#pending = { value };
-    },
-  };
+  async get<T>(): Promise<T | undefined> {
+    const port = this.#port();
+    return (this.#pending ? this.#pending.value : await this.#found(port)) as T | undefined;
+  }
+
+  /** @throws NotJsonError; NonRetryableError for a state that is too large */
+  async set(value: unknown): Promise<void> {
+    this.#port();
+    const bytes = Buffer.byteLength(toJson(value, 'The session state'));
+    if (bytes > maxBytes)
+      throw new NonRetryableError(
+        `The state of the key has ${bytes} bytes, and ${maxBytes} is the most: keep what is large in storage and its name here.`,
+        { code: 'session_state_too_large' },
+      );
+    this.#pending = { value };
+  }
 
   /** Writes what was set. @throws LockLostError */
   async commit(): Promise<void> {
     if (!this.#pending) return;
     const port = this.#port();
-    const state: State = {
-      by: this.#run.lease.record.id,
-      value: this.#pending.value,
-      before: await this.#found(port),
-    };
+    const { lease } = this.#run;
+    const before = await this.#found(port);
+    const state: State = { by: lease.record.id, value: this.#pending.value, before };
+    // From `running` on, a cancel waits for this worker: else it could end a job that leaves a state.
+    if (lease.record.state !== 'running') await lease.note((record) => record);
+    // Crash here, or after it: the next attempt finds what was there before.
     await port.set(Buffer.from(JSON.stringify(state)));
   }
 

@@ -3,56 +3,85 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Job } from '../define-job.ts';
 import { StepChangedError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { failureOf, orFail } from './failures.ts';
 import { pause } from './pause.ts';
 import { asStep, type Run, refuseInsideStep } from './run.ts';
 import { validate } from './validate.ts';
 
 export function createSteps(run: Run): Pick<Job, 'step' | 'checkpoint'> {
-  const { checkpoint, signal, suspension, reporter, undo } = run;
   return {
-    async step(name, act, options = {}) {
-      signal.throwIfAborted();
-      refuseInsideStep(`Step '${name}'`);
-      const entry = checkpoint.visit('step', name, options.formerly);
-      if (entry?.value) {
-        const value = await keptValue(checkpoint, name, options.output);
-        if (options.undo) undo?.set(name, () => options.undo?.(value as never) as Promise<void>);
-        return value as never;
-      }
-      if (undo) return suspension.wait({});
-      return suspension.during(async () => {
-        const after = await situationOf(run, name);
-        // From the record's `running` on, a cancel waits for this worker to undo.
-        if (options.undo) await showRunning(run);
-        const value = await asStep(name, act).catch((error: unknown) => {
-          checkpoint.leave(name);
-          throw error;
-        });
-        const undoable = options.undo ? ({ undo: true } as const) : {};
-        const also = { ...reporter.take(), ...(options.undo ? { undoable: true as const } : {}) };
-        // Also after an abort: what was done is better kept than done again, or left as it is.
-        await checkpoint.put('step', name, { value }, also, { after, ...undoable });
-        signal.throwIfAborted();
-        return value;
-      });
-    },
-    async checkpoint(name, start, loop) {
-      signal.throwIfAborted();
-      refuseInsideStep(`Checkpoint '${name}'`);
-      const entry = checkpoint.visit('checkpoint', name);
-      if (entry?.value) return (await checkpoint.valueOf(name)) as never;
-      if (undo) return suspension.wait({});
-      const from = entry?.cursor ? await checkpoint.valueOf(name, 'cursor') : start;
-      const value = await loop(from as typeof start, (next) =>
+    step: (name, act, options = {}) =>
+      run.calls.watch(`Step '${name}'`, () =>
+        step(run, name, act, options as StepOptions),
+      ) as never,
+    checkpoint: (name, start, loop) =>
+      run.calls.watch(`Checkpoint '${name}'`, () =>
+        checkpointOf(run, name, start, loop as Loop),
+      ) as never,
+  };
+}
+
+type StepOptions = Parameters<Job['step']>[2] & { undo?: (value: unknown) => Promise<void> };
+type Loop = (from: unknown, save: (next: unknown) => Promise<void>) => Promise<unknown>;
+
+async function step(
+  run: Run,
+  name: string,
+  act: () => Promise<unknown>,
+  options: StepOptions,
+): Promise<unknown> {
+  const { checkpoint, signal, suspension, reporter, undo } = run;
+  signal.throwIfAborted();
+  refuseInsideStep(`Step '${name}'`);
+  const entry = checkpoint.visit('step', name, options.formerly);
+  const failure = failureOf(run, name, entry);
+  if (failure) return failure();
+  if (entry?.value)
+    return suspension.replay(entry.order, async () => {
+      const value = await keptValue(checkpoint, name, options.output);
+      if (options.undo) undo?.set(name, async () => options.undo?.(value));
+      return value;
+    });
+  if (undo) return suspension.stop();
+  return suspension.during(async () => {
+    const after = await situationOf(run, name);
+    // From the record's `running` on, a cancel waits for this worker to undo.
+    if (options.undo) await showRunning(run);
+    const value = await orFail(run, 'step', name, () => asStep(name, act));
+    const undoable = options.undo ? ({ undo: true } as const) : {};
+    const also = { ...reporter.take(), ...(options.undo ? { undoable: true as const } : {}) };
+    // Also after an abort: what was done is better kept than done again, or left as it is.
+    await checkpoint.put('step', name, { value }, also, { after, ...undoable });
+    signal.throwIfAborted();
+    return value;
+  });
+}
+
+async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop): Promise<unknown> {
+  const { checkpoint, signal, suspension, reporter, undo } = run;
+  signal.throwIfAborted();
+  refuseInsideStep(`Checkpoint '${name}'`);
+  const entry = checkpoint.visit('checkpoint', name);
+  const failure = failureOf(run, name, entry);
+  if (failure) return failure();
+  if (entry?.value) return suspension.replay(entry.order, () => checkpoint.valueOf(name));
+  if (undo) return suspension.stop();
+  const from = entry?.cursor
+    ? await suspension.during(() => checkpoint.valueOf(name, 'cursor'))
+    : start;
+  const save = (next: unknown) =>
+    run.calls.watch(
+      `Saving '${name}'`,
+      () =>
         suspension.during(async () => {
           signal.throwIfAborted();
           await checkpoint.put('checkpoint', name, { cursor: next }, reporter.take());
         }),
-      );
-      await checkpoint.put('checkpoint', name, { value }, reporter.take());
-      return value;
-    },
-  };
+      { loose: true },
+    );
+  const value = await orFail(run, 'checkpoint', name, () => loop(from, save));
+  await suspension.during(() => checkpoint.put('checkpoint', name, { value }, reporter.take()));
+  return value;
 }
 
 async function showRunning({ lease }: Run): Promise<void> {

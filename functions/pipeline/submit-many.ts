@@ -11,14 +11,45 @@ export type OneOfMany = Submitted | { refused: LonghaulError };
 const atOnce = 500;
 
 /** In their order. With a `key` each is taken once, however often the whole is sent. */
-export const submitMany = (
+export function submitMany(
   app: Submitting,
   all: readonly (() => JobRequest)[],
   key?: string,
-): Promise<OneOfMany[]> =>
-  inParts(all, atOnce, (read, at) =>
-    orRefused(async () => submitOnce(app, read(), key && `${key} ${at}`)),
-  );
+): Promise<OneOfMany[]> {
+  const turns = turnsOf(all.length);
+  return inParts(all, atOnce, async (read, at) => {
+    const { inTurn, pass } = turns[at] as Turn;
+    const submitting = async () => submitOnce(app, read(), key && `${key} ${at}`, { inTurn });
+    return orRefused(submitting).finally(pass);
+  });
+}
+
+interface Turn {
+  inTurn(send: () => Promise<void>): Promise<void>;
+  /** It sends nothing any more. */
+  pass(): void;
+}
+
+/** Sends go out in the order of the batch, or jobs of one key would change places. */
+function turnsOf(count: number): Turn[] {
+  let before = Promise.resolve();
+  return Array.from({ length: count }, () => {
+    const mine = before;
+    let done: () => void = () => undefined;
+    before = new Promise((resolve) => {
+      done = resolve;
+    });
+    return {
+      async inTurn(send) {
+        await mine;
+        const sent = send();
+        done();
+        await sent;
+      },
+      pass: () => void mine.then(done),
+    };
+  });
+}
 
 /** What the caller did wrong is its answer; what went wrong here fails the whole, to be sent again. */
 export async function orRefused<T>(act: () => Promise<T>): Promise<T | { refused: LonghaulError }> {

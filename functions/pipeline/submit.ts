@@ -13,6 +13,7 @@ import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
 import { toBody } from './claim-check.ts';
+import { noteInput } from './expiry.ts';
 import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
 import type { Notify } from './listeners.ts';
 import type { Blobs, Clock, Notes, Queue, Records, Removal, Stored } from './ports.ts';
@@ -47,6 +48,10 @@ export interface Origin extends Asker {
   key?: string;
   /** The line in which it stands among its siblings, when only some of them run at once. */
   line?: { key: string; slot: number };
+  /** Its message may meet that of another with the same id: what the record says is then its word. */
+  provisional?: boolean;
+  /** Sends when it is its turn among those that came with it. */
+  inTurn?: (send: () => Promise<void>) => Promise<void>;
 }
 
 /** @throws UnknownJobTypeError, InvalidInputError, BadRequestError */
@@ -102,7 +107,12 @@ export async function accept(
   const { id, standing } = await claimUnique(app, known, unique, newId, now);
   const deduplicated = id !== newId;
   if (standing) return { record: standing, deduplicated };
-  return { record: await send(app, request, checked, origin, id), deduplicated };
+  // Who claimed it may have sent its own message, with its own reply: the broker takes the first.
+  const provisional = deduplicated;
+  return {
+    record: await send(app, request, checked, { ...origin, provisional }, id),
+    deduplicated,
+  };
 }
 
 /** An id for a request that was checked. */
@@ -127,7 +137,7 @@ async function send(
     turn: 1,
     queue: key === undefined && !line ? lane.plain : lane.keyed,
     ...(line ? placeInSlot(line.key, line.slot) : placeInLine(key, known.policy.limit, id)),
-    ...(await toBody(app.blobs, id, request.input)),
+    ...(await toBody(app.blobs, id, request.input, () => noteInput(app.notes, id, runAt ?? now))),
     createdAt: now.toISOString(),
     ...claimsOf(unique && uniqueClaim(unique), origin.claim),
     ...startBefore(known, options, runAt ?? now),
@@ -136,8 +146,12 @@ async function send(
     ...(origin.place === undefined ? {} : { place: origin.place }),
     ...(origin.scheduledFor ? { scheduledFor: origin.scheduledFor.toISOString() } : {}),
   };
-  await app.queue.send(toMessage(message, runAt));
-  const record = newRecord(message, lane.name, known.policy.keep, runAt);
+  const { inTurn = (act: () => Promise<void>) => act() } = origin;
+  await inTurn(() => app.queue.send(toMessage(message, runAt)));
+  const record = {
+    ...newRecord(message, lane.name, known.policy.keep, runAt),
+    ...(origin.provisional ? { provisional: true as const } : {}),
+  };
   await recordOnce(app.records, record);
   app.notify('enqueued', record);
   return record;
@@ -152,19 +166,41 @@ async function recordOnce(records: Records, record: JobRecord): Promise<void> {
   }
 }
 
-/** The record of a job, or the one that follows from its message when there is none yet. */
+/**
+ * The record of a job, or the one that follows from its message when there is none yet; undefined for
+ * a job that has ended so long ago that its record was removed.
+ */
 export async function readOrMake(
-  { records, types, topology, clock }: Submitting,
+  { records, removal, types, topology, clock }: Submitting,
   message: JobMessage,
-): Promise<Stored> {
+): Promise<Stored | undefined> {
   const stored = await records.read(message.id);
-  if (stored) return stored;
+  if (stored && !stored.record.provisional) return stored;
+  if (!stored && (await removal.removedAt(message.id)) !== undefined) return undefined;
   const lane = laneOf(topology, message.queue);
-  const createdAt = message.createdAt ?? clock.now().toISOString();
+  const createdAt = message.createdAt ?? (message.enqueuedAt ?? clock.now()).toISOString();
   const known = types.find(message.type);
   const type = known?.definition.type ?? message.type;
-  const record = newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
-  return { record, etag: undefined };
+  const made = newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
+  return stored
+    ? { record: completed(stored.record, made), etag: stored.etag }
+    : { record: made, etag: undefined };
+}
+
+/** A provisional record, with what its message says of who asked. */
+function completed(record: JobRecord, made: JobRecord): JobRecord {
+  const {
+    provisional: _p,
+    replyTo: _r,
+    replyToSessionId: _s,
+    correlationId: _c,
+    ...known
+  } = record;
+  const { callback: _b, requestedBy: _q, claims: _l, ...own } = known;
+  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims } = made;
+  const told = { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims };
+  const given = Object.entries(told).filter(([, value]) => value !== undefined);
+  return { ...own, ...Object.fromEntries(given) };
 }
 
 /** The record of a job that has not started, from its message alone. */
@@ -175,7 +211,7 @@ function newRecord(
   runAt?: Date,
 ): JobRecord {
   const { id, type, queue, key, attempt, turn, createdAt, ...rest } = message;
-  const { traceparent: _t, body: _b, contentType: _c, ...carried } = rest;
+  const { traceparent: _t, body: _b, contentType: _c, enqueuedAt: _e, ...carried } = rest;
   return {
     id,
     type,

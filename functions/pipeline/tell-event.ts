@@ -6,11 +6,15 @@ import {
   UnknownJobTypeError,
 } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { keptBlob } from '../model/names.ts';
 import { toNewsMessage } from '../model/news.ts';
 import { keep } from './claim-check.ts';
 import { find } from './find.ts';
 import type { Submitting } from './submit.ts';
 import { validate } from './validate.ts';
+
+// A record holds those of all its events.
+const inPlaceChars = 4_000;
 
 /**
  * The payload travels with the message: once this resolves the job will hear of it.
@@ -31,12 +35,13 @@ export async function tellEvent(
   if (!schema) throw new UnknownEventError(record.type, name, Object.keys(events));
   if (Object.hasOwn(record.events ?? {}, name)) throw new EventReceivedError(id, name);
   await validate(schema, payload, 'The event');
-  const blob = `jobs/${id}/event-${encodeURIComponent(name)}.json`;
-  const kept = await keep(app.blobs, blob, payload);
+  // Two that come at once keep their own: the first that is heard stays.
+  const blob = keptBlob(id, `event-${name}`, app.newId(app.clock.now()));
+  const kept = await keep(app.blobs, blob, payload, 'The event', inPlaceChars);
   const news = { kind: 'event', name, payload: kept } as const;
   const { completions } = app.topology;
   await app.queue.send(
-    toNewsMessage(completions, id, news, `event:${record.triedBefore ?? 0}:${name}`),
+    toNewsMessage(completions, id, news, ['event', record.triedBefore ?? 0, name]),
   );
   return record;
 }

@@ -5,8 +5,10 @@
  * hand them in, and at the first thing that was not kept it goes no further.
  */
 import { StepChangedError } from '../errors.ts';
+import { asError } from '../model/error-record.ts';
 import { createJob } from './job.ts';
 import type { Happened } from './outcome.ts';
+import { pause } from './pause.ts';
 import type { Run } from './run.ts';
 import { KeyState } from './session-state.ts';
 
@@ -22,13 +24,14 @@ export async function undoSteps(running: Run, input: unknown): Promise<Happened>
   const run = { ...running, undo };
   const job = createJob(run, new KeyState(run));
   // How it ended is known: what it returns or throws now does not count.
-  const collecting = Promise.resolve(definition.run(input as never, job as never)).catch(
-    () => undefined,
-  );
-  await Promise.race([collecting, suspension.suspended]);
+  void (async () => definition.run(input as never, job as never))()
+    .catch(() => undefined)
+    // What else it began beside is let to its end.
+    .finally(() => suspension.stop());
+  await suspension.suspended;
   for (let step = nextToUndo(running); step !== undefined; step = nextToUndo(running)) {
     try {
-      await undoOne(running, step, undo.get(step));
+      await undoOne(running, step, await handedIn(running, undo, step));
     } catch (error) {
       // An abort outranks what the undo made of it.
       running.signal.throwIfAborted();
@@ -38,14 +41,31 @@ export async function undoSteps(running: Run, input: unknown): Promise<Happened>
   return { kind: 'undone' };
 }
 
-const asError = (thrown: unknown) => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+// Code between steps takes its time.
+const patienceMs = 5_000;
+const lookEveryMs = 50;
+
+/** The undo of a step, once the handler has come by it. @throws StepChangedError */
+async function handedIn(
+  { app: { clock }, signal }: Run,
+  undo: ReadonlyMap<string, () => Promise<void>>,
+  step: string,
+): Promise<() => Promise<void>> {
+  for (let waitedMs = 0; ; waitedMs += lookEveryMs) {
+    const found = undo.get(step);
+    if (found) return found;
+    if (waitedMs >= patienceMs)
+      throw new StepChangedError(`The undo of step '${step}' is no longer there`);
+    await pause(clock, lookEveryMs);
+    signal.throwIfAborted();
+  }
+}
 
 async function undoOne(
   { checkpoint, signal, app: { clock } }: Run,
   step: string,
-  undo: (() => Promise<void>) | undefined,
+  undo: () => Promise<void>,
 ): Promise<void> {
-  if (!undo) throw new StepChangedError(`The undo of step '${step}' is no longer there`);
   signal.throwIfAborted();
   await undo();
   checkpoint.forget(step);

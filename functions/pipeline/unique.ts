@@ -32,7 +32,10 @@ export function uniqueName(
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** `standing` is the equal job that is in the way; without it the job is to be made under `id`. */
+/**
+ * `standing` is the equal job that is in the way. Without it the job is to be made under `id`: the new
+ * one, or one that another has claimed and not recorded yet.
+ */
 export async function claimUnique(
   { notes, records }: Claiming,
   known: KnownType,

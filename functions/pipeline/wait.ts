@@ -17,16 +17,25 @@ export const hasEndedChild = ({ ended }: ChildGroup, index: number): boolean =>
   ((Buffer.from(ended, 'base64')[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 
 /** True when something that the job waits for is there. */
-export function isFulfilled({ waits, events = {}, children = {} }: JobRecord, now: Date): boolean {
+export function isFulfilled(record: JobRecord, now: Date): boolean {
+  const { waits, events = {}, children = {} } = record;
   if (!waits) return true;
-  if (waits.until && new Date(waits.until) <= now) return true;
+  if (isDue(record, now)) return true;
   if (waits.events?.some((name) => Object.hasOwn(events, name))) return true;
   return waits.children?.some((name) => children[name] && isOver(children[name])) ?? false;
 }
 
-/** The record of a job that goes on; its message for the new turn is still to be sent. */
-export function woken(record: JobRecord): JobRecord {
-  const { waits: _w, runAt: _r, ...rest } = record;
+/**
+ * The record of a job that goes on; its message for the new turn is still to be sent. `byTimer`: what
+ * it waited for is over whatever the clock of its next worker says.
+ */
+export function woken(record: JobRecord, byTimer: boolean): JobRecord {
+  const { waits, runAt: _r, ...rest } = record;
   const turn = record.turn + 1;
-  return { ...rest, state: 'queued', turn, woken: turn };
+  const rung = byTimer && waits?.until ? { rung: waits.until } : {};
+  return { ...rest, ...rung, state: 'queued', turn, woken: turn };
 }
+
+/** The first of its sleeps and timeouts is over by this clock. */
+export const isDue = ({ waits }: JobRecord, now: Date): boolean =>
+  waits?.until !== undefined && new Date(waits.until) <= now;

@@ -1,10 +1,13 @@
 /** `job.sleep`, `job.event`, `job.children`: what lets the worker go until it has come. */
 import type { Job, JobRequest, Settled } from '../define-job.ts';
-import { EventTimeoutError, NonRetryableError, toErrorRecord } from '../errors.ts';
+import { EventTimeoutError, NonRetryableError } from '../errors.ts';
 import { type Duration, toMs } from '../model/duration.ts';
+import { toErrorRecord } from '../model/error-record.ts';
 import type { ChildGroup } from '../model/job-record.ts';
+import type { EntryKind } from './checkpoint.ts';
 import { beginGroup, firstFailure, gatherResults, sendChildren } from './children.ts';
 import { kept } from './claim-check.ts';
+import { failureOf, orFail } from './failures.ts';
 import { type Run, refuseInsideStep } from './run.ts';
 import { validate } from './validate.ts';
 import { isOver } from './wait.ts';
@@ -13,20 +16,23 @@ type Waits = Pick<Job, 'sleep' | 'event' | 'children' | 'childrenSettled'>;
 
 export function createWaits(run: Run): Waits {
   let unnamed = 0;
+  const watch = <T>(what: string, act: () => Promise<T>) =>
+    run.calls.watch(what, async () => {
+      begin(run, what);
+      return act();
+    });
+  const group = (name: string, ...rest: [readonly JobRequest[], number | undefined, boolean]) =>
+    watch(`Children '${name}'`, () => outcomesOf(run, name, ...rest));
   return {
-    async sleep(...args: [Duration] | [string, Duration]) {
+    sleep(...args: [Duration] | [string, Duration]) {
       const [name, duration] = args.length === 2 ? args : [`sleep ${++unnamed}`, args[0]];
-      begin(run, `Sleep '${name}'`);
-      const until = untilOf(run, 'sleep', name, duration);
-      if (!isPast(run, until)) await run.suspension.wait(run.undo ? {} : { until });
+      return watch(`Sleep '${name}'`, () => sleep(run, name, duration));
     },
-    event: (name, options = {}) => event(run, name, options.timeout) as never,
-    async children(name, requests, { limit } = {}) {
-      const outcomes = await outcomesOf(run, name, requests, limit, false);
-      return outcomes.map(resultOf) as never;
-    },
+    event: (name, options = {}) =>
+      watch(`Event '${name}'`, () => event(run, name, options.timeout)) as never,
+    children: (name, requests, { limit } = {}) => group(name, requests, limit, false) as never,
     childrenSettled: (name, requests, { limit } = {}) =>
-      outcomesOf(run, name, requests, limit, true) as never,
+      group(name, requests, limit, true) as never,
   };
 }
 
@@ -40,77 +46,63 @@ function begin({ signal, definition }: Run, what: string): void {
 }
 
 /** Fixed when it is first met. */
-function untilOf(
-  { checkpoint, app }: Run,
-  kind: 'sleep' | 'event',
-  name: string,
-  duration: Duration,
-): string {
-  const known = checkpoint.visit(kind, name)?.until;
+function untilOf(run: Run, kind: EntryKind, name: string, duration: Duration): string {
+  const { checkpoint, app } = run;
+  const known = checkpoint.get(name)?.until;
   if (known) return known;
   const until = new Date(app.clock.now().getTime() + toMs(duration)).toISOString();
   checkpoint.note(kind, name, { until });
   return until;
 }
 
-/** The timer's word counts as much as this machine's clock. */
+/** The timer's word counts as much as this machine's clock, which may be behind. */
 function isPast({ lease: { record }, app }: Run, until: string): boolean {
-  const rung = record.woken === record.turn ? (record.runAt ?? '') : '';
-  return new Date(until) <= app.clock.now() || until <= rung;
+  return new Date(until) <= app.clock.now() || until <= (record.rung ?? '');
+}
+
+async function sleep(run: Run, name: string, duration: Duration): Promise<void> {
+  const { checkpoint, suspension, undo } = run;
+  const order = checkpoint.visit('sleep', name)?.order;
+  if (order !== undefined) return suspension.replay(order, async () => undefined);
+  if (undo) return suspension.stop();
+  const until = untilOf(run, 'sleep', name, duration);
+  await suspension.wait({ until, since: () => (isPast(run, until) ? until : undefined) });
+  checkpoint.end(name);
 }
 
 async function event(run: Run, name: string, timeout: Duration | undefined): Promise<unknown> {
-  begin(run, `Event '${name}'`);
-  const { checkpoint, lease, definition, suspension, app } = run;
+  const { checkpoint, lease, definition, suspension, app, undo } = run;
   const schema = definition.events?.[name];
   if (!schema)
     throw new NonRetryableError(
       `Event '${name}' is not among the \`events\` of ${definition.type}.`,
     );
-  const until = timeout && untilOf(run, 'event', name, timeout);
-  if (!timeout) checkpoint.visit('event', name);
-  const payload = lease.record.events?.[name];
-  const late = checkpoint.isLate(name);
-  if (payload && !late) {
-    const raw = JSON.parse(await kept(app.blobs, payload)) as unknown;
+  const entry = checkpoint.visit('event', name);
+  const payload = () => {
+    const { events = {} } = lease.record;
+    return Object.hasOwn(events, name) ? events[name] : undefined;
+  };
+  const take = async (late: boolean, until: string | undefined) => {
+    const came = payload();
+    if (late || !came) throw new EventTimeoutError(name, until ?? '');
+    const raw = JSON.parse(await lease.guard(() => kept(app.blobs, came))) as unknown;
     return validate(schema, raw, `Event '${name}'`);
-  }
-  if (until && (late || isPast(run, until))) {
-    // Should it come after all, the handler has gone another way by then.
-    checkpoint.note('event', name, { until, late: true });
-    throw new EventTimeoutError(name, until);
-  }
-  return suspension.wait(run.undo ? {} : { event: name, ...(until ? { until } : {}) });
-}
-
-/** The group once it is over; undefined for one that has nobody in it. */
-async function groupOf(
-  run: Run,
-  name: string,
-  requests: readonly JobRequest[],
-  limit: number | undefined,
-  settled: boolean,
-): Promise<ChildGroup | undefined> {
-  const { app, lease, checkpoint, suspension } = run;
-  if (requests.length === 0) return undefined;
-  if (run.undo) {
-    const known = lease.record.children?.[name];
-    return known && isOver(known) ? known : suspension.wait({});
-  }
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
-    throw new NonRetryableError(
-      `The limit of children '${name}' is a whole number from 1 to 1000.`,
-    );
-  const begun = await suspension.during(() =>
-    beginGroup(app, lease, name, requests.length, settled),
-  );
-  if (isOver(begun)) return begun;
-  if (!checkpoint.has(name)) {
-    await suspension.during(() => sendChildren(app, lease.record, name, begun, requests, limit));
-    checkpoint.note('children', name, {});
-  }
-  const now = lease.record.children?.[name] ?? begun;
-  return isOver(now) ? now : suspension.wait({ children: name });
+  };
+  if (entry?.order !== undefined)
+    return suspension.replay(entry.order, () => take(entry.late === true, entry.until));
+  if (undo) return suspension.stop();
+  const until = timeout && untilOf(run, 'event', name, timeout);
+  const isLate = () => until !== undefined && isPast(run, until);
+  await suspension.wait({
+    event: name,
+    ...(until ? { until } : {}),
+    since: () => (payload() ? '' : isLate() ? until : undefined),
+  });
+  // Should it come after all, the handler has gone another way by then.
+  const late = payload() ? {} : ({ late: true } as const);
+  checkpoint.note('event', name, { ...(until ? { until } : {}), ...late });
+  checkpoint.end(name);
+  return suspension.during(() => take(late.late === true, until));
 }
 
 type Kept = { ok: true; result: unknown } | { ok: false; error: { name: string; message: string } };
@@ -122,24 +114,61 @@ async function outcomesOf(
   requests: readonly JobRequest[],
   limit: number | undefined,
   settled: boolean,
-): Promise<Settled<unknown>[]> {
-  begin(run, `Children '${name}'`);
-  const { app, lease, checkpoint, suspension, reporter } = run;
-  if (checkpoint.visit('children', name)?.value)
-    return ((await checkpoint.valueOf(name)) as Kept[]).map(revive);
+): Promise<unknown[]> {
+  const { checkpoint, suspension } = run;
+  const entry = checkpoint.visit('children', name);
+  const failure = failureOf(run, name, entry);
+  if (failure) return failure();
+  const read = (all: Kept[]) => all.map(settled ? revive : (one) => resultOf(revive(one)));
+  if (entry?.value)
+    return suspension.replay(entry.order, async () =>
+      read((await checkpoint.valueOf(name)) as Kept[]),
+    );
+  if (requests.length === 0) return [];
+  if (run.undo) return suspension.stop();
   const group = await groupOf(run, name, requests, limit, settled);
-  if (!group) return [];
-  const { id } = lease.record;
-  if (!settled && group.failed.length > 0) throw await firstFailure(app, id, name, group);
-  return suspension.during(async () => {
-    const results = await gatherResults(app, id, name, group);
-    if (!settled) results.forEach(resultOf);
-    const value = results.map((one) =>
-      one.ok ? one : { ok: false, error: { ...toErrorRecord(one.error), stack: undefined } },
-    ) as Kept[];
-    await checkpoint.put('children', name, { value }, reporter.take());
-    return value.map(revive);
+  return suspension.during(async () =>
+    read(await orFail(run, 'children', name, () => gather(run, name, group))),
+  );
+}
+
+/** The group once it is over. */
+async function groupOf(
+  { app, lease, suspension, signal }: Run,
+  name: string,
+  requests: readonly JobRequest[],
+  limit: number | undefined,
+  settled: boolean,
+): Promise<ChildGroup> {
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
+    throw new NonRetryableError(
+      `The limit of children '${name}' is a whole number from 1 to 1000.`,
+    );
+  const group = await suspension.during(async () => {
+    const begun = await beginGroup(app, lease, name, requests.length, settled);
+    if (!begun.sent && !isOver(begun))
+      await lease.guard(() =>
+        sendChildren(app, lease.record, name, begun, { requests, limit, signal }),
+      );
+    return begun;
   });
+  const now = () => lease.record.children?.[name] ?? group;
+  await suspension.wait({ children: name, since: () => (isOver(now()) ? '' : undefined) });
+  return now();
+}
+
+async function gather(run: Run, name: string, group: ChildGroup): Promise<Kept[]> {
+  const { app, lease, checkpoint, reporter } = run;
+  const { id } = lease.record;
+  if (!group.settled && group.failed.length > 0)
+    throw await lease.guard(() => firstFailure(app, id, name, group));
+  const results = await lease.guard(() => gatherResults(app, id, name, group));
+  if (!group.settled) results.forEach(resultOf);
+  const value = results.map((one) =>
+    one.ok ? one : { ok: false, error: { ...toErrorRecord(one.error), stack: undefined } },
+  ) as Kept[];
+  await checkpoint.put('children', name, { value }, reporter.take());
+  return value;
 }
 
 /** @throws the error of one that failed */

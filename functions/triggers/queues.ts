@@ -1,6 +1,7 @@
 /** One worker function for each queue of the lanes that an app serves, and one for completions. */
 import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
+import { inInvocation } from '../azure/log.ts';
 import type { Working } from '../pipeline/attempt.ts';
 import { execute, hold } from '../pipeline/execute.ts';
 import { takeCompletions } from '../pipeline/news.ts';
@@ -23,19 +24,21 @@ export function registerCompletions(worker: Working): void {
     isSessionsEnabled: true,
     sdkBinding: true,
     cardinality: 'many',
-    async handler(binding) {
-      const { messages, actions } = binding as SdkBatch;
-      await hold(worker, queueName, () =>
-        takeCompletions(
-          worker,
-          messages.map((message) => toIncoming(queueName, message)),
-        ),
-      );
-      // Thousands of jobs have a session each: waiting for more of the same would hold up the others.
-      const [{ sessionId } = {}] = messages;
-      if (sessionId !== undefined) await actions.releaseSession(sessionId).catch(() => undefined);
-    },
+    handler: (binding, context) =>
+      inInvocation(context, () => completions(worker, queueName, binding as SdkBatch)),
   });
+}
+
+async function completions(
+  worker: Working,
+  queueName: string,
+  { messages, actions }: SdkBatch,
+): Promise<void> {
+  const incoming = messages.map((message) => toIncoming(queueName, message));
+  await hold(worker, queueName, () => takeCompletions(worker, incoming));
+  // Thousands of jobs have a session each: waiting for more of the same would hold up the others.
+  const [{ sessionId } = {}] = messages;
+  if (sessionId !== undefined) await actions.releaseSession(sessionId).catch(() => undefined);
 }
 
 function registerWorker(
@@ -51,6 +54,7 @@ function registerWorker(
     sdkBinding: true,
     // The pipeline answers each message itself: only so can it dead-letter with a reason.
     autoCompleteMessages: false,
-    handler: (binding) => execute(worker, toDelivery(queueName, binding as SdkBinding)),
+    handler: (binding, context) =>
+      inInvocation(context, () => execute(worker, toDelivery(queueName, binding as SdkBinding))),
   });
 }

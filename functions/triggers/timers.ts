@@ -38,9 +38,18 @@ export function registerWatch(worker: Working, lanes: readonly string[]): void {
     schedule: '*/15 * * * * *',
     handler: async () => {
       const served = worker.topology.lanes.filter(({ name }) => lanes.includes(name));
-      for (const { plain, keyed } of served)
-        for (const queue of [plain, keyed]) await watchDeadLetters(worker, queue);
-      await watchDeadNews(worker);
+      for (const queue of served.flatMap(({ plain, keyed }) => [plain, keyed]))
+        await alone(worker, queue, () => watchDeadLetters(worker, queue));
+      await alone(worker, worker.topology.completions, () => watchDeadNews(worker));
     },
   });
+}
+
+/** One queue that cannot be looked at holds up no other. */
+async function alone({ log }: Working, queue: string, look: () => Promise<unknown>): Promise<void> {
+  try {
+    await look();
+  } catch (error) {
+    log('error', `dead letters of ${queue}: ${(error as Error).message}`, { error });
+  }
 }

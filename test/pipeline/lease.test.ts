@@ -34,8 +34,13 @@ function records(first?: JobRecord) {
     readMany: async () => [],
     list: async () => ({ records: [], cursor: undefined }),
   };
+  const leasing = {
+    records: port,
+    removal: { removedAt: async () => undefined },
+    clock: { now: () => new Date(), after: () => () => undefined },
+  };
   return {
-    port,
+    leasing,
     now: () => stored?.record,
     /** Another writer, which does what it likes. */
     change(change: Partial<JobRecord>) {
@@ -55,7 +60,7 @@ const succeeded = (record: JobRecord): JobRecord => ({ ...record, state: 'succee
 
 test('a worker that lost its job to another writes nothing more', async () => {
   const store = records(queued);
-  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   await lease.write(running);
   store.change({ owner: 'another' });
   await assert.rejects(lease.write(succeeded), LockLostError);
@@ -67,7 +72,7 @@ test('a worker that lost its job to another writes nothing more', async () => {
 
 test('a cancel that came meanwhile is seen and kept', async () => {
   const store = records(queued);
-  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   store.change({ cancelRequestedAt: 'now' });
   await lease.write(running);
   assert.equal(lease.record.cancelRequestedAt, 'now');
@@ -76,7 +81,7 @@ test('a cancel that came meanwhile is seen and kept', async () => {
 
 test('a job that was cancelled before it began is not begun', async () => {
   const store = records(queued);
-  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   store.change({ state: 'cancelled' });
   await assert.rejects(lease.write(running), LockLostError);
   assert.equal(store.now()?.state, 'cancelled');
@@ -84,7 +89,7 @@ test('a job that was cancelled before it began is not begun', async () => {
 
 test('the record that submit writes while the worker runs is taken over', async () => {
   const store = records();
-  const lease = new Lease(store.port, { record: queued, etag: undefined }, 'me');
+  const lease = new Lease(store.leasing, { record: queued, etag: undefined }, 'me');
   store.change({ requestedBy: 'submit' });
   await lease.write(succeeded);
   assert.equal(store.now()?.state, 'succeeded');
@@ -92,7 +97,7 @@ test('the record that submit writes while the worker runs is taken over', async 
 
 test('a write whose answer got lost is recognised as done', async () => {
   const store = records(queued);
-  const lease = new Lease(store.port, { record: queued, etag: '1' }, 'me');
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   store.loseNextAnswer();
   assert.equal((await lease.write(succeeded)).state, 'succeeded');
 });

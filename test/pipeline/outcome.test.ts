@@ -14,8 +14,9 @@ import { consequences } from '../../functions/pipeline/consequences.ts';
 import { type Decisive, decide } from '../../functions/pipeline/outcome.ts';
 
 const now = new Date('2026-11-21T12:00:00.000Z');
+const id = '7zzwfn1abc00000000000000';
 const record: JobRecord = {
-  id: 'job-1',
+  id,
   type: 'orders.export',
   state: 'running',
   lane: 'standard',
@@ -32,7 +33,7 @@ const record: JobRecord = {
   checkpoint: { json: '{"steps":{"a":1},"cursors":{}}' },
 };
 const message: JobMessage = {
-  id: 'job-1',
+  id,
   type: 'orders.export',
   attempt: 2,
   turn: 2,
@@ -240,7 +241,7 @@ describe('decide', () => {
       },
     ]);
     const [copy] = sends;
-    assert.equal(copy?.messageId, 'job-1:3');
+    assert.equal(copy?.messageId, `${id}:3`);
     assert.equal(copy?.sessionId, 'k');
     assert.equal(copy?.at?.toISOString(), next.runAt);
     assert.equal(copy?.properties['attempt'], 3);

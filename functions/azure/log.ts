@@ -1,0 +1,42 @@
+/**
+ * The app's log. What happens in an invocation is logged through its context, so that Application
+ * Insights shows it with that invocation; anything else through the console, which the worker forwards.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { InvocationContext } from '@azure/functions';
+import { asError } from '../model/error-record.ts';
+import type { Log } from '../pipeline/ports.ts';
+
+const invocation = new AsyncLocalStorage<{ context: InvocationContext; isOver: boolean }>();
+
+/** Runs a function of the app, so that its lines are known as its own. */
+export async function inInvocation<T>(
+  context: InvocationContext,
+  run: () => Promise<T>,
+): Promise<T> {
+  const here = { context, isOver: false };
+  try {
+    return await invocation.run(here, run);
+  } finally {
+    here.isOver = true;
+  }
+}
+
+const lineChars = 8_000;
+
+export const log: Log = (level, message, { error } = {}) => {
+  const text = error === undefined ? message : `${message}\n${stackOf(asError(error))}`;
+  const here = invocation.getStore();
+  // The worker complains of lines that come after the end.
+  if (here && !here.isOver) here.context[level](text.slice(0, lineChars));
+  // biome-ignore lint/suspicious/noConsole: outside an invocation it is the only way
+  else console[level](text.slice(0, lineChars));
+};
+
+/** With its causes; nothing else of an error, which may hold what is no business of a log. */
+function stackOf({ stack, name, message, cause }: Error, depth = 0): string {
+  const own = stack ?? `${name}: ${message}`;
+  return cause instanceof Error && depth < 5
+    ? `${own}\ncaused by ${stackOf(cause, depth + 1)}`
+    : own;
+}

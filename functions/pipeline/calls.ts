@@ -1,0 +1,67 @@
+/**
+ * What a handler asks of its `job`, kept in hand: none of it is rejected unhandled, and what nobody
+ * waited for is told to its author.
+ */
+import { NotAwaitedError } from '../errors.ts';
+
+/** A promise that knows whether anybody waits for it. */
+class Watched<T> extends Promise<T> {
+  isAwaited = false;
+
+  // What follows from it is a plain promise.
+  static override get [Symbol.species]() {
+    return Promise;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: `await`, `race` and `all` are seen by it alone
+  override then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.isAwaited = true;
+    return super.then(onFulfilled, onRejected);
+  }
+}
+
+interface Call {
+  what: string;
+  promise: Watched<unknown>;
+  /** Where it stands in the handler. */
+  from: string | undefined;
+  /** Nobody has to wait for it, as long as it succeeds. */
+  loose: boolean;
+  error?: unknown;
+}
+
+export class Calls {
+  readonly #calls = new Set<Call>();
+
+  /** `what` was not awaited, should it come to that: the beginning of a sentence. */
+  watch<T>(what: string, act: () => Promise<T>, { loose = false } = {}): Promise<T> {
+    const running = act();
+    const promise = new Watched<T>((resolve, reject) => {
+      running.then(resolve, reject);
+    });
+    const from = new Error(what).stack?.split('\n').slice(3).join('\n');
+    const call: Call = { what, promise, from, loose };
+    this.#calls.add(call);
+    // Asked of the class, so that it does not count as somebody who waits.
+    Promise.prototype.then.call(
+      promise,
+      () => {
+        if (promise.isAwaited || loose) this.#calls.delete(call);
+      },
+      (error: unknown) => {
+        call.error = error;
+      },
+    );
+    return promise;
+  }
+
+  /** @throws NotAwaitedError for the first that nobody has waited for */
+  refuseForgotten(): void {
+    for (const { what, promise, from, loose, error } of this.#calls)
+      if (!promise.isAwaited && (!loose || error !== undefined))
+        throw new NotAwaitedError(what, from, error);
+  }
+}

@@ -1,0 +1,56 @@
+/** Values of handlers as JSON text: what JSON would change or drop is refused, by its path. */
+import { NotJsonError, toPointer } from '../errors.ts';
+
+/** What stands in the way of a value's coming back as it was; undefined if nothing does. */
+function whyNot(value: unknown): string | undefined {
+  switch (typeof value) {
+    case 'number':
+      return Number.isFinite(value) ? undefined : `is ${value}`;
+    case 'bigint':
+    case 'function':
+    case 'symbol':
+      return `is a ${typeof value}`;
+    case 'object':
+      return isUnlikeJson(value) ? `is a ${value?.constructor.name}` : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const isUnlikeJson = (value: object | null): boolean =>
+  value instanceof Date ||
+  value instanceof Map ||
+  value instanceof Set ||
+  value instanceof Promise ||
+  value instanceof ArrayBuffer ||
+  ArrayBuffer.isView(value);
+
+/** `what`: whose value it is, at the beginning of a sentence. @throws NotJsonError */
+export function toJson(value: unknown, what: string): string {
+  let wrong = false;
+  // `toJSON` of a date has been called by then: what was there stands in the holder.
+  const look = function (this: Record<string, unknown>, key: string, seen: unknown) {
+    if (whyNot(this[key]) !== undefined) wrong = true;
+    return typeof seen === 'bigint' ? null : seen;
+  };
+  try {
+    const text = JSON.stringify(value, look) ?? 'null';
+    if (!wrong) return text;
+  } catch (cause) {
+    throw new NotJsonError(`${what} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  const [pointer, why] = find(value, []) ?? ['', 'cannot be written as JSON'];
+  throw new NotJsonError(`${what} is not JSON: ${pointer || 'it'} ${why}`);
+}
+
+/** The first place that is not JSON, by its pointer. */
+function find(value: unknown, path: readonly string[]): [string, string] | undefined {
+  const why = whyNot(value);
+  if (why !== undefined) return [toPointer(path), why];
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, one] of Object.entries(value)) {
+    const found = find(one, [...path, name]);
+    if (found) return found;
+  }
+  return undefined;
+}
