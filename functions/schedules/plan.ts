@@ -7,7 +7,7 @@
 import { idOfOccurrence } from '../model/id.ts';
 import type { EndState } from '../model/job-record.ts';
 import { isHeldUp, type Schedule, type ScheduleRun } from '../model/schedule.ts';
-import { dueTimes, maxCaughtUp, startOf, timeAfterRun } from './times.ts';
+import { dueTimes, maxCaughtUp, nextTime, startOf, timeAfterRun } from './times.ts';
 
 /** A job that is to be sent. */
 export interface Occurrence {
@@ -44,6 +44,19 @@ export function plan(schedule: Schedule, now: Date, until: Date): Plan {
     planned = { schedule: met, send: [...planned.send, ...send] };
   }
   return { ...planned, schedule: withNext(planned.schedule, next) };
+}
+
+/** The due time that is next and so long past that `misfire` decides on it. */
+export function missedFirst(schedule: Schedule, now: Date): Date | undefined {
+  const { enabled, nextAt } = schedule;
+  const at = enabled && nextAt ? new Date(nextAt) : undefined;
+  return at && at.getTime() < now.getTime() - graceMs ? at : undefined;
+}
+
+/** Its job was sent by somebody who died before he wrote so: it is a run, and not missed. */
+export function sentBefore(schedule: Schedule, at: Date, now: Date): Schedule {
+  const known = start(decided(schedule, at.toISOString()), at, now).schedule;
+  return withNext(known, nextTime(schedule, at));
 }
 
 function startPending(schedule: Schedule, now: Date): Plan {

@@ -1,10 +1,11 @@
 /** Whether a run is under way: its record knows, also when the word of its end was lost. */
 import { toMs } from '../model/duration.ts';
+import { idOfOccurrence } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { isHeldUp, type Schedule } from '../model/schedule.ts';
 import type { JobTypes, KnownType } from '../pipeline/catalogue.ts';
 import type { Clock, Log, Records, Removal } from '../pipeline/ports.ts';
-import { ended, stillRunning } from './plan.ts';
+import { ended, missedFirst, sentBefore, stillRunning } from './plan.ts';
 
 interface Watching {
   types: JobTypes;
@@ -14,11 +15,23 @@ interface Watching {
   log: Log;
 }
 
+/** The schedule as records know it, before somebody plans for it. */
+export async function watched(app: Watching, schedule: Schedule): Promise<Schedule> {
+  let known = await askedOfRun(app, schedule);
+  for (;;) {
+    const now = app.clock.now();
+    const at = isHeldUp(known) ? undefined : missedFirst(known, now);
+    const record = at && (await app.records.read(idOfOccurrence(known.id, at)))?.record;
+    if (!at || !record) return known;
+    known = heardFrom(sentBefore(known, at, now), record, now);
+  }
+}
+
 /**
  * A run that should have been heard of (its word was lost, or its message), or that a due time has met:
  * its record says whether it is under way.
  */
-export async function watched(app: Watching, schedule: Schedule): Promise<Schedule> {
+async function askedOfRun(app: Watching, schedule: Schedule): Promise<Schedule> {
   const { running, nextAt, id } = schedule;
   const now = app.clock.now();
   if (!running) return schedule;
