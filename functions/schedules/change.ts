@@ -5,6 +5,7 @@ import {
   type LonghaulError,
   ScheduleNotFoundError,
 } from '../errors.ts';
+import { idOfOccurrence } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { Schedule, ScheduleDefinition } from '../model/schedule.ts';
 import { untilWritten } from '../pipeline/contested.ts';
@@ -24,8 +25,8 @@ import {
   sameDefinition,
   sameTiming,
 } from './definition.ts';
-import { plan, ranBeside, underWay } from './plan.ts';
-import { firstTime, nextTime } from './times.ts';
+import { historyLimit, plan, ranBeside, underWay } from './plan.ts';
+import { firstTime } from './times.ts';
 import { heardFrom, watched } from './watch.ts';
 
 /** @throws BadRequestError, UnknownJobTypeError, InvalidInputError */
@@ -142,15 +143,16 @@ function renewed(
 /** The first due time of another timing. What was sent ahead by the one before is not sent again. */
 function timeFrom(
   definition: ScheduleDefinition,
-  { lastAt, running }: Schedule,
+  { id, lastAt, running, history }: Schedule,
   now: Date,
 ): string | undefined {
   const { enabled, every, at } = definition;
   // An `every` that runs counts from the end of that run.
-  if (!enabled || (every && running) || (at && at === lastAt)) return undefined;
-  const decided = lastAt && !every && !at ? new Date(lastAt) : now;
-  const next = decided > now ? nextTime(definition, decided) : firstTime(definition, now);
-  return next?.toISOString();
+  if (!enabled || (every && running)) return undefined;
+  const job = at && idOfOccurrence(id, new Date(at));
+  if (job && history.some((run) => run.job === job)) return undefined;
+  const from = !at && lastAt && new Date(lastAt) > now ? new Date(lastAt) : now;
+  return firstTime(definition, from)?.toISOString();
 }
 
 /** @throws ScheduleNotFoundError, DeclaredScheduleError */
@@ -180,13 +182,20 @@ export async function runNow(app: Scheduling, id: string, key?: string): Promise
 }
 
 /**
- * A key that comes again gives the job that was made then. It is on record already, unless whoever
- * made it died in between: then its end is still to come, or has been told early.
+ * A key that comes again gives the job that was made then. It is on record already, or was and made
+ * room for others, unless whoever made it died in between: then its end is still to come, or was told
+ * early.
  */
-const isUnknown = (
-  { early = [] }: Schedule,
+function isUnknown(
+  { early = [], history }: Schedule,
   { record, replayed }: Submitted & { replayed: boolean },
-) => !replayed || !hasEnded(record.state) || early.some(({ job }) => job === record.id);
+): boolean {
+  if (!replayed) return true;
+  const [oldest] = history;
+  const { id, scheduledFor = '', state } = record;
+  if (history.length === historyLimit && oldest && oldest.at >= scheduledFor) return false;
+  return !hasEnded(state) || early.some(({ job }) => job === id);
+}
 
 /** @throws ScheduleNotFoundError */
 export async function findSchedule({ schedules }: Scheduling, id: string): Promise<StoredSchedule> {

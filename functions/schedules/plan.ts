@@ -23,7 +23,7 @@ export interface Plan {
 
 // A look that is a little late is no outage.
 const graceMs = 60_000;
-const historyLimit = 20;
+export const historyLimit = 20;
 const watchMs = 10 * 60_000;
 
 /** What waits and may start, and all that is due up to `until`. */
@@ -43,7 +43,11 @@ export function plan(schedule: Schedule, now: Date, until: Date): Plan {
     const { schedule: met, send } = meet(planned.schedule, at, now);
     planned = { schedule: met, send: [...planned.send, ...send] };
   }
-  return { ...planned, schedule: withNext(planned.schedule, next) };
+  if (!schedule.every) return { ...planned, schedule: withNext(planned.schedule, next) };
+  // One that runs says itself when it is next; one that was left out has no end to count from.
+  const isLeftOut = dropped.length === due.length;
+  const after = timeAfterRun(schedule, now);
+  return isLeftOut ? { ...planned, schedule: withNext(planned.schedule, after) } : planned;
 }
 
 /** The due time that is next and so long past that `misfire` decides on it. */
@@ -56,7 +60,7 @@ export function missedFirst(schedule: Schedule, now: Date): Date | undefined {
 /** Its job was sent by somebody who died before he wrote so: it is a run, and not missed. */
 export function sentBefore(schedule: Schedule, at: Date, now: Date): Schedule {
   const known = start(decided(schedule, at.toISOString()), at, now).schedule;
-  return withNext(known, nextTime(schedule, at));
+  return schedule.every ? known : withNext(known, nextTime(schedule, at));
 }
 
 function startPending(schedule: Schedule, now: Date): Plan {
@@ -193,10 +197,13 @@ function closed(schedule: Schedule, { job, state, at, error }: End, now: Date): 
   );
   const early = schedule.early?.filter((end) => end.job !== job) ?? [];
   const { early: _e, running, ...rest } = schedule;
+  const { lastAt } = rest;
   const told = { ...rest, counts, history, ...(early.length > 0 ? { early } : {}) };
   if (running && running.job !== job) return { ...told, running };
   if (!running) return told;
-  const next = timeAfterRun(told, earlier(at, now));
+  // By a clock that is behind it ended before it was due: the next due time is another all the same.
+  const end = Math.max(earlier(at, now).getTime(), lastAt ? Date.parse(lastAt) : 0);
+  const next = timeAfterRun(told, new Date(end));
   return next ? withNext(told, next) : told;
 }
 
