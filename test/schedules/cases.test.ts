@@ -16,7 +16,7 @@ import {
 } from '../../functions/schedules/change.ts';
 import { tick } from '../../functions/schedules/tick.ts';
 import { nextTime } from '../../functions/schedules/times.ts';
-import { Schedulers, type Trouble } from './world.ts';
+import { type Run, Schedulers, type Trouble } from './world.ts';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -36,10 +36,13 @@ async function worldWith(definition: ScheduleDefinition) {
     get schedule(): Schedule {
       return world.schedules.all[0] ?? assert.fail('no schedule');
     },
-    /** Of what has started, in seconds. */
+    /** The due times of what has started, in seconds. */
     get dues(): number[] {
+      return one.sent((run) => run.starts > 0);
+    },
+    sent(is: (run: Run) => boolean = () => true): number[] {
       return [...world.runs.values()]
-        .filter(({ starts }) => starts > 0)
+        .filter(is)
         .map(({ due }) => (due - world.began) / second)
         .sort((a, b) => a - b);
     },
@@ -248,7 +251,7 @@ describe('a due time that is refused', () => {
       return send(message);
     };
     await tick(app);
-    assert.deepEqual(one.dues, [120]);
+    assert.deepEqual(one.sent(), [120]);
     assert.deepEqual(
       one.schedule.history.map(({ state }) => state),
       ['refused', 'running'],
@@ -264,7 +267,7 @@ test('a scheduler that died after it sent has run that due time, and not missed 
   one.world.trouble = () => dead.shift() ?? 'dies before';
   await one.world.do(0, (app) => tick(app));
   one.world.trouble = () => 'none';
-  assert.deepEqual(one.dues, [60]);
+  assert.deepEqual(one.sent(), [60]);
   await one.after(3 * minute);
   one.isOn = true;
   await one.after(minute);
