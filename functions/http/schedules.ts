@@ -38,7 +38,7 @@ export function registerSchedules(api: SchedulesApi): void {
     answers: { 200: 'Schedules' },
   });
   on('put-schedules', 'POST', 'schedules/batch', putBatch, {
-    summary: 'Makes or changes up to 10,000 schedules, each accepted or refused by itself',
+    summary: 'Makes or changes up to 10,000 schedules, each validated individually',
     body: namedScheduleBody,
     many: true,
     answers: { 200: 'Batch' },

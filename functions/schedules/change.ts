@@ -69,6 +69,7 @@ export async function patchSchedule(
   id: string,
   patch: (definition: ScheduleDefinition) => ScheduleDefinition,
 ): Promise<Schedule> {
+  if (!isScheduleId(id)) throw new ScheduleNotFoundError(id);
   const { schedule } = await redefine(app, id, async (stored) => {
     if (!stored) throw new ScheduleNotFoundError(id);
     const definition = patch(definitionOf(stored));
@@ -208,7 +209,7 @@ export async function findSchedule({ schedules }: Scheduling, id: string): Promi
 // So that the changes of one shard fill a transaction.
 const atOnce = 400;
 
-/** Many at once, each accepted or refused by itself, in their order. */
+/** Many at once, each validated individually, in their order. */
 export async function putMany(
   app: Scheduling,
   all: readonly (() => { id: string; definition: ScheduleDefinition })[],
