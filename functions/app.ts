@@ -22,6 +22,7 @@ import { registerDescriptions } from './http/openapi.ts';
 import { registerSchedules } from './http/schedules.ts';
 import { callback, type Outbound, webCall } from './jobs/built-in.ts';
 import { simulation } from './jobs/simulation.ts';
+import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { checkUrl } from './outbound/address.ts';
@@ -40,21 +41,7 @@ import { registerInbox } from './triggers/blobs.ts';
 import { registerCompletions, registerQueues } from './triggers/queues.ts';
 import { registerTimers, registerWatch } from './triggers/timers.ts';
 
-// setTimeout takes 31 bits of milliseconds, and fires at once for more.
-const longestTimerMs = 2 ** 31 - 1;
-
-const clock: Clock = {
-  now: () => new Date(),
-  after(ms, run) {
-    let timer: NodeJS.Timeout;
-    const arm = (left: number) => {
-      const next = Math.min(left, longestTimerMs);
-      timer = setTimeout(() => (left > next ? arm(left - next) : run()), next);
-    };
-    arm(ms);
-    return () => clearTimeout(timer);
-  },
-};
+const clock: Clock = { now: () => new Date(), after };
 
 export interface AppOptions {
   /** Listeners in this process to what happens to jobs. */

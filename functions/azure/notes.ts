@@ -2,7 +2,7 @@
 import { odata, type TableClient } from '@azure/data-tables';
 import { ConflictError } from '../errors.ts';
 import type { Notes } from '../pipeline/ports.ts';
-import { isMissing, pageOf } from './tables.ts';
+import { isChanged, isMissing, pageOf } from './tables.ts';
 
 export function createNotes(table: TableClient, ready: Promise<void>): Notes {
   // Names come from outside and keys must not hold / \ # ?
@@ -38,14 +38,15 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
     async replace(kind, name, value, instead) {
       await ready;
       const [partitionKey, rowKey] = [key(kind), key(name)];
-      const found = await table.getEntity<{ value: string }>(partitionKey, rowKey);
-      if (found.value !== instead) return false;
       try {
+        const found = await table.getEntity<{ value: string }>(partitionKey, rowKey);
+        if (found.value !== instead) return false;
         const options = { etag: found.etag };
         await table.updateEntity({ partitionKey, rowKey, value }, 'Replace', options);
         return true;
       } catch (error) {
-        if ((error as { statusCode?: number }).statusCode === 412) return false;
+        // Written by another, or gone: it is no longer `instead`.
+        if (isChanged(error) || isMissing(error)) return false;
         throw error;
       }
     },
@@ -57,9 +58,8 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
         if (value !== undefined && !found.value.includes(value)) return;
         await table.deleteEntity(partitionKey, rowKey, { etag: found.etag });
       } catch (error) {
-        const { statusCode } = error as { statusCode?: number };
         // Gone already, or claimed by another meanwhile.
-        if (statusCode !== 404 && statusCode !== 412) throw error;
+        if (!isMissing(error) && !isChanged(error)) throw error;
       }
     },
     async list(kind, before) {

@@ -19,18 +19,28 @@ interface Waiting {
 
 // Two sends under way keep the link busy while the broker answers the first.
 const sendsAtOnce = 2;
+// More than an app has queues of its own; who asks may name any queue for the reply.
+const maxOutlets = 64;
 
 export function createQueue(client: ServiceBusClient): Queue {
+  // The one that was used last is last.
   const outlets = new Map<string, Outlet>();
+
+  function outletOf(queue: string): Outlet {
+    const outlet = outlets.get(queue) ?? new Outlet(client.createSender(queue), queue);
+    outlets.delete(queue);
+    outlets.set(queue, outlet);
+    for (const [name, other] of outlets) {
+      if (outlets.size <= maxOutlets) break;
+      if (!other.isIdle || other === outlet) continue;
+      outlets.delete(name);
+      void other.close();
+    }
+    return outlet;
+  }
+
   return {
-    send(message) {
-      let outlet = outlets.get(message.queue);
-      if (!outlet) {
-        outlet = new Outlet(client.createSender(message.queue), message.queue);
-        outlets.set(message.queue, outlet);
-      }
-      return outlet.send(toServiceBus(message));
-    },
+    send: (message) => outletOf(message.queue).send(toServiceBus(message)),
     async peekDeadLetters(queue, after, limit) {
       const receiver = client.createReceiver(queue, { subQueueType: 'deadLetter' });
       try {
@@ -67,6 +77,15 @@ class Outlet {
   constructor(sender: ServiceBusSender, queue: string) {
     this.#sender = sender;
     this.#queue = queue;
+  }
+
+  get isIdle(): boolean {
+    return this.#sending === 0 && this.#waiting.length === 0;
+  }
+
+  /** What is left of the link; it may never have been one. */
+  async close(): Promise<void> {
+    await this.#sender.close().catch(() => undefined);
   }
 
   send(message: ServiceBusMessage): Promise<void> {

@@ -8,7 +8,7 @@ import { odata, type TableClient, type TransactionAction } from '@azure/data-tab
 import { type Schedule, wakeAt } from '../model/schedule.ts';
 import type { ScheduleFilter, Schedules } from '../pipeline/ports.ts';
 import { GroupCommit } from './group-commit.ts';
-import { isMissing, pageOf } from './tables.ts';
+import { isChanged, isMissing, pageOf } from './tables.ts';
 
 // Read one by one at each look; each takes some 2,000 changes a second.
 const shards = Array.from({ length: 16 }, (_, shard) => shard.toString(16));
@@ -41,11 +41,9 @@ export function createSchedules(table: TableClient, ready: Promise<void>): Sched
       await ready;
       try {
         const entity = await table.getEntity(shardOf(id), rowOf(id));
-        if (entity['removed']) {
-          await table.deleteEntity(shardOf(id), rowOf(id));
-          return undefined;
-        }
-        return { schedule: fromEntity(entity), etag: entity.etag };
+        if (!entity['removed']) return { schedule: fromEntity(entity), etag: entity.etag };
+        await deleteMarked(table, id, entity.etag);
+        return undefined;
       } catch (error) {
         if (isMissing(error)) return undefined;
         throw error;
@@ -65,11 +63,11 @@ export function createSchedules(table: TableClient, ready: Promise<void>): Sched
       const row = { partitionKey: shardOf(id), rowKey: rowOf(id) };
       // A deletion in a transaction takes no ETag, an update does. Killed after it, whoever reads the
       // schedule next removes what is left.
-      await commit.transact([
+      const [marked = ''] = await commit.transact([
         ['update', { ...row, removed: true }, 'Replace', { etag }],
         ...moveDue(id, wakeAt(schedule), undefined),
       ]);
-      await table.deleteEntity(row.partitionKey, row.rowKey);
+      await deleteMarked(table, id, marked);
     },
     async *due(until) {
       await ready;
@@ -84,6 +82,15 @@ export function createSchedules(table: TableClient, ready: Promise<void>): Sched
   };
 }
 
+/** Only what was marked: a schedule of the same name may have been made since. */
+async function deleteMarked(table: TableClient, id: string, etag: string): Promise<void> {
+  try {
+    await table.deleteEntity(shardOf(id), rowOf(id), { etag });
+  } catch (error) {
+    if (!isMissing(error) && !isChanged(error)) throw error;
+  }
+}
+
 function moveDue(
   id: string,
   from: string | undefined,
@@ -93,7 +100,8 @@ function moveDue(
   const at = (time: string) => ({ partitionKey: shardOf(id), rowKey: dueRow(time, id) });
   return [
     ...(from ? [['delete', at(from)] as TransactionAction] : []),
-    ...(to ? [['create', at(to)] as TransactionAction] : []),
+    // One that somebody left behind says the same.
+    ...(to ? [['upsert', at(to), 'Replace'] as TransactionAction] : []),
   ];
 }
 

@@ -4,6 +4,10 @@ import type { TableClient, TransactionAction } from '@azure/data-tables';
 export const isMissing = (error: unknown): boolean =>
   (error as { statusCode?: number }).statusCode === 404;
 
+/** It has another ETag than was said. */
+export const isChanged = (error: unknown): boolean =>
+  (error as { statusCode?: number }).statusCode === 412;
+
 /** The first page of a list that has anything in it, and where to go on. */
 export async function pageOf(
   table: TableClient,

@@ -5,33 +5,99 @@
  * connection that breaks loses none.
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
-import type { ServiceBusClient, ServiceBusReceivedMessage } from '@azure/service-bus';
+import {
+  isServiceBusError,
+  type ServiceBusClient,
+  type ServiceBusReceivedMessage,
+} from '@azure/service-bus';
 import { createQueue } from '../azure/queue.ts';
 import type { JobRequest, LaneName } from '../define-job.ts';
+import { QueueNotFoundError } from '../errors.ts';
+import { after } from '../long-timer.ts';
 import { toMs } from '../model/duration.ts';
+import type { OutgoingMessage } from '../model/message.ts';
 import { readTopology, type Topology } from '../model/topology.ts';
-import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
-import { type AnyType, type Caller, type CallOptions, functionsOf, toRequest } from './types.ts';
+import type { Queue } from '../pipeline/ports.ts';
+import {
+  CallTimeoutError,
+  JobFailedError,
+  RequestRefusedError,
+  UnreachableError,
+} from './errors.ts';
+import { Http } from './http.ts';
+import { Replies } from './replies.ts';
+import {
+  type AnyType,
+  type BusCallOptions,
+  type Caller,
+  type Functions,
+  functionsOf,
+  type InputOf,
+  type NamesOf,
+  type ResultOf,
+  toRequest,
+  type WaitOptions,
+} from './types.ts';
+
+export type { BusCallOptions } from './types.ts';
 
 export interface BusOptions {
   client: ServiceBusClient;
-  /** A reply queue with sessions; default the first that topology.json has. */
+  /** A reply queue with sessions; default the first that the topology has. */
   replyQueue?: string;
   /** Where jobs are sent that name no `priority`; default 'standard'. */
   lane?: LaneName;
-  /** For results that are too large for a message: the app's address. */
+  /** The app's address, from which results are fetched that are too large for a message. */
   url?: string;
+  /** Of those requests, such as `x-functions-key`. */
+  headers?: Record<string, string>;
+  /** The app's queues; default the topology.json of this package. */
+  topology?: Topology;
 }
 
-export interface BusCallOptions extends CallOptions {
-  /** Of types with a key: what the type makes of the input. */
-  key?: string;
-}
-
-export interface BusClient<C extends readonly AnyType[]> extends Caller<C> {
+export interface BusClient<C extends readonly AnyType[]> extends Caller<C, BusCallOptions> {
   /** Calls that are under way end with UnreachableError. */
   close(): Promise<void>;
+}
+
+/** @throws RequestRefusedError for a reply queue that cannot be one */
+export function connectBus<const C extends readonly AnyType[]>(options: BusOptions): BusClient<C> {
+  return new BusCaller<C>(new Calls(options));
+}
+
+class BusCaller<C extends readonly AnyType[]> implements BusClient<C> {
+  readonly #calls: Calls;
+
+  constructor(calls: Calls) {
+    this.#calls = calls;
+  }
+
+  call<N extends NamesOf<C>>(
+    type: N,
+    input: InputOf<C, N>,
+    options?: BusCallOptions,
+  ): Promise<ResultOf<C, N>>;
+  call<R>(request: JobRequest<R>, options?: BusCallOptions): Promise<R>;
+  call(
+    typeOrRequest: string | JobRequest,
+    input?: unknown,
+    more?: BusCallOptions,
+  ): Promise<unknown> {
+    return this.#call(typeOrRequest, input, more);
+  }
+
+  async #call(typeOrRequest: string | JobRequest, input?: unknown, more?: BusCallOptions) {
+    const { request, options } = toRequest(typeOrRequest, input, more);
+    return this.#calls.call(request, options);
+  }
+
+  functions<P extends string>(prefix: P): Functions<C, P, BusCallOptions> {
+    return functionsOf<C, P, BusCallOptions>((...given) => this.#call(...given), prefix);
+  }
+
+  close(): Promise<void> {
+    return this.#calls.close();
+  }
 }
 
 interface Pending {
@@ -39,75 +105,56 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-export function connectBus<const C extends readonly AnyType[]>(options: BusOptions): BusClient<C> {
-  const topology = readTopology(new URL('../../../topology.json', import.meta.url));
-  const calls = new Calls(options, topology);
-  const call = (typeOrRequest: string | JobRequest, input?: unknown, more?: BusCallOptions) => {
-    const { request, options: how } = toRequest(typeOrRequest, input, more);
-    return calls.call(request, how);
-  };
-  const client = {
-    call,
-    functions: (prefix: string) => functionsOf(call, prefix),
-    close: () => calls.close(),
-  };
-  return client as unknown as BusClient<C>;
-}
-
-const receiveAtOnce = 500;
-const receiveWaitMs = 5_000;
-const reconnectMs = 300;
-
 class Calls {
   readonly #session = randomUUID();
   readonly #pending = new Map<string, Pending>();
-  readonly #client: ServiceBusClient;
   readonly #replyQueue: string;
   readonly #topology: Topology;
   readonly #lane: LaneName;
-  readonly #url: string | undefined;
-  readonly #queue: ReturnType<typeof createQueue>;
-  readonly #closing = new AbortController();
-  #receiving: Promise<void> | undefined;
+  readonly #http: Http | undefined;
+  readonly #queue: Queue;
+  readonly #replies: Replies;
+  #closed: UnreachableError | undefined;
 
-  constructor({ client, replyQueue, lane = 'standard', url }: BusOptions, topology: Topology) {
-    const [keyed] = topology.queues.filter(
-      ({ name, requiresSession }) => requiresSession && topology.replies.includes(name),
-    );
-    this.#client = client;
-    this.#topology = topology;
-    this.#replyQueue = replyQueue ?? keyed?.name ?? '';
+  constructor({ client, replyQueue, lane = 'standard', url, headers, topology }: BusOptions) {
+    this.#topology = topology ?? readTopology(new URL('../../../topology.json', import.meta.url));
+    this.#replyQueue = replyQueueOf(this.#topology, replyQueue);
     this.#lane = lane;
-    this.#url = url;
+    this.#http = url === undefined ? undefined : new Http({ url, ...(headers ? { headers } : {}) });
     this.#queue = createQueue(client);
+    this.#replies = new Replies(client, this.#replyQueue, this.#session, {
+      take: (reply) => this.#take(reply),
+      failed: (cause) =>
+        this.#rejectAll(new UnreachableError(`Reply queue '${this.#replyQueue}'`, { cause })),
+    });
   }
 
-  async call(
-    request: JobRequest,
-    { timeout = '1m', signal, key }: BusCallOptions,
-  ): Promise<unknown> {
+  async call(request: JobRequest, options: WaitOptions & { key?: string }): Promise<unknown> {
+    const { timeout = '1m', signal, key } = options;
     signal?.throwIfAborted();
-    this.#closing.signal.throwIfAborted();
-    this.#receiving ??= this.#receive();
+    if (this.#closed) throw this.#closed;
     const id = randomUUID();
+    const message = this.#toMessage(id, request, key);
     const reply = this.#awaited(id, timeout, signal);
+    this.#replies.listen();
     // Whoever waits learns of it in `reply`.
-    this.#send(id, request, key).catch((error: unknown) =>
-      this.#pending.get(id)?.reject(new UnreachableError('Service Bus', { cause: error })),
-    );
+    this.#queue.send(message).catch((error: unknown) => {
+      this.#pending.get(id)?.reject(notSent(error));
+    });
     return reply;
   }
 
   /** The promise of one reply: it ends by a result, a failure, the time or the signal. */
-  #awaited(id: string, timeout: NonNullable<CallOptions['timeout']>, signal?: AbortSignal) {
+  #awaited(id: string, timeout: NonNullable<WaitOptions['timeout']>, signal?: AbortSignal) {
+    const ms = toMs(timeout);
     return new Promise<unknown>((resolve, reject) => {
       const onAbort = () => end(() => reject(signal?.reason));
-      const timer = setTimeout(
-        () => end(() => reject(new CallTimeoutError(id, { timeout }))),
-        toMs(timeout),
-      );
+      const cancelTimer = after(ms, () => {
+        const { trouble: cause } = this.#replies;
+        end(() => reject(new CallTimeoutError(id, { timeout, cause })));
+      });
       const end = (act: () => void) => {
-        clearTimeout(timer);
+        cancelTimer();
         signal?.removeEventListener('abort', onAbort);
         this.#pending.delete(id);
         act();
@@ -120,14 +167,23 @@ class Calls {
     });
   }
 
-  #send(id: string, { type, input, options = {} }: JobRequest, key?: string): Promise<void> {
+  /** @throws RequestRefusedError */
+  #toMessage(
+    id: string,
+    { type, input, options = {} }: JobRequest,
+    key: string | undefined,
+  ): OutgoingMessage {
     const { priority = this.#lane, requestedBy, runAt, delay, startBefore } = options;
+    for (const name of ['callback', 'replyTo', 'replyToSessionId', 'correlationId'] as const)
+      if (options[name] !== undefined)
+        throw refused(`A call over Service Bus takes no ${name}: the reply comes to this client.`);
     const lane = this.#topology.lanes.find(({ name }) => name === priority);
+    if (!lane) throw refused(`There is no lane '${priority}'.`);
     const at = delay === undefined ? runAt : new Date(Date.now() + toMs(delay));
     const from = at?.getTime() ?? Date.now();
     const until = startBefore && new Date(from + toMs(startBefore)).toISOString();
-    return this.#queue.send({
-      queue: (key === undefined ? lane?.plain : lane?.keyed) ?? '',
+    return {
+      queue: key === undefined ? lane.plain : lane.keyed,
       messageId: id,
       correlationId: id,
       replyTo: this.#replyQueue,
@@ -141,68 +197,82 @@ class Calls {
         ...(requestedBy ? { requestedBy } : {}),
         ...(until ? { startBefore: until } : {}),
       },
-    });
-  }
-
-  async #receive(): Promise<void> {
-    const { signal } = this.#closing;
-    while (!signal.aborted) {
-      try {
-        const receiver = await this.#client.acceptSession(this.#replyQueue, this.#session);
-        try {
-          while (!signal.aborted) {
-            const replies = await receiver.receiveMessages(receiveAtOnce, {
-              maxWaitTimeInMs: receiveWaitMs,
-              abortSignal: signal,
-            });
-            for (const reply of replies) void this.#take(reply);
-            await Promise.all(replies.map((reply) => receiver.completeMessage(reply)));
-          }
-        } finally {
-          await receiver.close().catch(() => undefined);
-        }
-      } catch {
-        // Lost, or the broker is away: what was replied meanwhile lies in the queue.
-        await pause(reconnectMs, undefined, { signal }).catch(() => undefined);
-      }
-    }
+    };
   }
 
   async #take({ correlationId, body }: ServiceBusReceivedMessage): Promise<void> {
     const pending = this.#pending.get(String(correlationId));
     if (!pending) return;
-    const event = (Buffer.isBuffer(body) ? JSON.parse(body.toString('utf8')) : body) as {
-      data: {
-        id: string;
-        state: string;
-        result?: unknown;
-        resultUrl?: string;
-        error?: { name: string; message: string };
-      };
-    };
-    const { id, state, result, resultUrl, error } = event.data;
-    if (state !== 'succeeded') pending.reject(new JobFailedError(id, state, error));
-    else if (resultUrl === undefined) pending.resolve(result);
-    else await this.#fetchResult(resultUrl).then(pending.resolve, pending.reject);
+    try {
+      pending.resolve(await this.#resultOf(readEvent(body)));
+    } catch (error) {
+      pending.reject(error);
+    }
   }
 
-  async #fetchResult(path: string): Promise<unknown> {
-    if (!this.#url)
-      throw new UnreachableError(path, {
-        cause: new Error('the result is large: give connectBus a `url`'),
-      });
-    const response = await fetch(new URL(path, this.#url));
-    if (!response.ok)
-      throw new UnreachableError(path, { cause: new Error(`it answers ${response.status}`) });
-    return response.json();
+  async #resultOf({ id, state, result, resultUrl, error }: Reply): Promise<unknown> {
+    if (state !== 'succeeded') throw new JobFailedError(id, state, error);
+    if (resultUrl === undefined) return result;
+    if (this.#http) return this.#http.send('GET', resultUrl.replace(/^\/api/, ''));
+    throw new UnreachableError(resultUrl, {
+      cause: new Error('the result is large: give connectBus a `url`'),
+    });
+  }
+
+  #rejectAll(error: UnreachableError): void {
+    for (const pending of [...this.#pending.values()]) pending.reject(error);
   }
 
   async close(): Promise<void> {
-    const closed = new UnreachableError('Service Bus', {
-      cause: new Error('the client was closed'),
-    });
-    this.#closing.abort(closed);
-    for (const pending of [...this.#pending.values()]) pending.reject(closed);
-    await this.#receiving;
+    const cause = new Error('the client was closed');
+    this.#closed = new UnreachableError('Service Bus', { cause });
+    this.#rejectAll(this.#closed);
+    await this.#replies.close();
   }
+}
+
+/** What a reply says of its job; see `model/event.ts`. */
+interface Reply {
+  id: string;
+  state: string;
+  result?: unknown;
+  resultUrl?: string;
+  error?: { name: string; message: string };
+}
+
+/** The SDK reads JSON only of messages whose content type is exactly that. */
+function readEvent(body: unknown): Reply {
+  const event = (Buffer.isBuffer(body) ? JSON.parse(body.toString('utf8')) : body) as {
+    data: Reply;
+  };
+  return event.data;
+}
+
+function replyQueueOf({ queues, replies }: Topology, given: string | undefined): string {
+  const keyed = queues.filter(
+    ({ name, requiresSession }) => requiresSession && replies.includes(name),
+  );
+  const names = keyed.map(({ name }) => name);
+  const [found] = given === undefined ? names : names.filter((name) => name === given);
+  if (found !== undefined) return found;
+  throw refused(
+    `${given === undefined ? 'No' : `'${given}' is no`} reply queue with sessions: the topology has ${names.join(', ') || 'none'}.`,
+  );
+}
+
+const refused = (message: string) => new RequestRefusedError(400, 'bad_request', message);
+
+/** What Service Bus refuses, and what did not get there. */
+function notSent(error: unknown): RequestRefusedError | UnreachableError {
+  if (error instanceof QueueNotFoundError)
+    return new RequestRefusedError(error.status, error.code, error.message, {}, error);
+  if (isServiceBusError(error) && error.code === 'MessageSizeExceeded')
+    return new RequestRefusedError(
+      413,
+      'payload_too_large',
+      'The input is too large for a message: put the data in Blob storage and give its name, or call over HTTP.',
+      {},
+      error,
+    );
+  return new UnreachableError('Service Bus', { cause: error });
 }

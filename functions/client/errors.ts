@@ -18,22 +18,30 @@ export class JobFailedError extends LonghaulError {
   }
 }
 
-/** No result in time; the job itself goes on. */
+/** No result in time. A job that was taken goes on; without an `id` nothing is known of that. */
 export class CallTimeoutError extends LonghaulError {
-  readonly id: string;
+  readonly id: string | undefined;
 
-  constructor(id: string, { timeout, cause }: { timeout: string; cause?: unknown }) {
-    super('call_timeout', 504, `Job '${id}' had not ended after ${timeout}. It goes on.`, {
-      cause,
-    });
+  constructor(id: string | undefined, { timeout, cause }: { timeout: string; cause?: unknown }) {
+    const told =
+      id === undefined
+        ? `The request had no answer after ${timeout}: its job may have been taken or not.`
+        : `Job '${id}' had not ended after ${timeout}. It goes on.`;
+    super('call_timeout', 504, told, { cause });
     this.id = id;
   }
 }
 
-/** The request was refused; `details` are those of the problem document. */
+/** The request was refused and would be again; over HTTP `details` are those of the problem document. */
 export class RequestRefusedError extends LonghaulError {
-  constructor(status: number, code: string, message: string, details: Record<string, unknown>) {
-    super(code, status, message, { details });
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    details: Record<string, unknown> = {},
+    cause?: unknown,
+  ) {
+    super(code, status, message, { details, cause });
   }
 }
 

@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JobRequest, RequestOptions } from '../define-job.ts';
+import { LonghaulError } from '../errors.ts';
+import { timeoutSignal } from '../long-timer.ts';
 import { toMs } from '../model/duration.ts';
 import { hasEnded, type State } from '../model/job-record.ts';
 import {
@@ -14,6 +16,7 @@ import {
   type AnyType,
   type Caller,
   type CallOptions,
+  type Functions,
   functionsOf,
   type InputOf,
   type NamesOf,
@@ -61,57 +64,116 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
 
 /** `connect<typeof catalogue>({ url })`: the catalogue is imported as a type only. */
 export function connect<const C extends readonly AnyType[]>(options: HttpOptions): HttpClient<C> {
-  const http = new Http(options);
-  const submit = async (typeOrRequest: string | JobRequest, input?: unknown, more?: object) => {
-    const { request } = toRequest(typeOrRequest, input, more);
-    return handleOf(http, (await http.submit(request)).id);
-  };
-  const call = async (typeOrRequest: string | JobRequest, input?: unknown, more?: CallOptions) => {
-    const { request, options: how } = toRequest(typeOrRequest, input, more);
-    const { id } = await http.submit(request, how.signal);
-    const { timeout = '1m', signal } = how;
-    return handleOf(http, id).result({ timeout, ...(signal ? { signal } : {}) });
-  };
-  const client = {
-    submit,
-    call,
-    job: (id: string) => handleOf(http, id),
-    functions: (prefix: string) => functionsOf(call, prefix),
-  };
-  return client as unknown as HttpClient<C>;
+  return new HttpCaller<C>(new Http(options));
 }
 
-function handleOf(http: Http, id: string): JobHandle<unknown> {
-  const handle: JobHandle<unknown> = {
-    id,
-    status: () => http.status(id),
-    async *watch({ signal } = {}) {
-      for await (const status of http.changes(id, signal)) yield status;
-    },
-    async result({ timeout, signal: given } = {}) {
-      const late = timeout === undefined ? undefined : AbortSignal.timeout(toMs(timeout));
-      const signals = [late, given].filter((one) => one !== undefined);
-      try {
-        for await (const status of http.changes(id, AbortSignal.any(signals)))
-          if (hasEnded(status.state)) return await http.resultOf(status);
-      } catch (error) {
-        if (late?.aborted && !given?.aborted)
-          throw new CallTimeoutError(id, { timeout: timeout ?? '', cause: error });
-        given?.throwIfAborted();
-        throw error;
-      }
-      throw new UnreachableError(`Job '${id}'`, { cause: new Error('it is no longer told of') });
-    },
-    cancel: async () => void (await http.send('POST', `/jobs/${id}/cancel`)),
-  };
-  return handle;
+class HttpCaller<C extends readonly AnyType[]> implements HttpClient<C> {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  submit<N extends NamesOf<C>>(
+    type: N,
+    input: InputOf<C, N>,
+    options?: RequestOptions,
+  ): Promise<JobHandle<ResultOf<C, N>>>;
+  submit<R>(request: JobRequest<R>): Promise<JobHandle<R>>;
+  async submit(typeOrRequest: string | JobRequest, input?: unknown, more?: RequestOptions) {
+    const { request } = toRequest(typeOrRequest, input, more);
+    return new Handle<never>(this.#http, (await this.#http.submit(request)).id);
+  }
+
+  call<N extends NamesOf<C>>(
+    type: N,
+    input: InputOf<C, N>,
+    options?: CallOptions,
+  ): Promise<ResultOf<C, N>>;
+  call<R>(request: JobRequest<R>, options?: CallOptions): Promise<R>;
+  call(typeOrRequest: string | JobRequest, input?: unknown, more?: CallOptions): Promise<unknown> {
+    return this.#call(typeOrRequest, input, more);
+  }
+
+  async #call(typeOrRequest: string | JobRequest, input?: unknown, more?: CallOptions) {
+    const { request, options } = toRequest(typeOrRequest, input, more);
+    let id: string | undefined;
+    return within(
+      { timeout: '1m', ...options },
+      () => id,
+      async (signal) => {
+        id = (await this.#http.submit(request, signal)).id;
+        return this.#http.result(id, signal);
+      },
+    );
+  }
+
+  job<R = unknown>(id: string): JobHandle<R> {
+    return new Handle<R>(this.#http, id);
+  }
+
+  functions<P extends string>(prefix: P): Functions<C, P, CallOptions> {
+    return functionsOf<C, P, CallOptions>((...given) => this.#call(...given), prefix);
+  }
+}
+
+/** Under one signal for all that it does. @throws CallTimeoutError, the reason of the caller's signal */
+async function within<T>(
+  { timeout, signal: given }: WaitOptions,
+  idOf: () => string | undefined,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = timeout === undefined ? undefined : timeoutSignal(toMs(timeout));
+  const signals = [late?.signal, given].filter((one) => one !== undefined);
+  try {
+    return await act(AbortSignal.any(signals));
+  } catch (error) {
+    if (error instanceof LonghaulError) throw error;
+    given?.throwIfAborted();
+    if (late?.signal.aborted)
+      throw new CallTimeoutError(idOf(), { timeout: timeout ?? '', cause: error });
+    throw error;
+  } finally {
+    late?.cancel();
+  }
+}
+
+class Handle<R> implements JobHandle<R> {
+  readonly id: string;
+  readonly #http: Http;
+
+  constructor(http: Http, id: string) {
+    this.#http = http;
+    this.id = id;
+  }
+
+  status(): Promise<JobStatus> {
+    return this.#http.status(this.id);
+  }
+
+  watch({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<JobStatus> {
+    return this.#http.changes(this.id, signal);
+  }
+
+  result(options: WaitOptions = {}): Promise<R> {
+    return within(
+      options,
+      () => this.id,
+      async (signal) => (await this.#http.result(this.id, signal)) as R,
+    );
+  }
+
+  async cancel(): Promise<void> {
+    await this.#http.send('POST', `/jobs/${this.id}/cancel`);
+  }
 }
 
 const tries = 6;
 const firstPauseMs = 200;
 const waitSeconds = 20;
 
-class Http {
+/** Sends again what had no answer. */
+export class Http {
   readonly #base: string;
   readonly #headers: Record<string, string>;
 
@@ -135,29 +197,31 @@ class Http {
   async *changes(id: string, signal: AbortSignal | undefined): AsyncGenerator<JobStatus> {
     let etag: string | undefined;
     for (;;) {
-      const response = await this.#fetch('GET', `/jobs/${id}`, {
-        headers: etag ? { prefer: `wait=${waitSeconds}`, 'if-none-match': etag } : {},
-        signal,
-      });
-      etag = response.headers.get('etag') ?? undefined;
-      if (response.status === 304) continue;
-      const status = (await response.json()) as JobStatus;
+      const headers = etag ? { prefer: `wait=${waitSeconds}`, 'if-none-match': etag } : {};
+      const answer = await this.#fetch('GET', `/jobs/${id}`, { headers, signal });
+      etag = answer.etag;
+      if (answer.status === 304) continue;
+      const status = answer.body as JobStatus;
       yield status;
       if (hasEnded(status.state)) return;
     }
   }
 
-  /** @throws JobFailedError */
-  async resultOf({ id, state, result, error }: JobStatus): Promise<unknown> {
-    if (state !== 'succeeded') throw new JobFailedError(id, state, error);
-    return result === undefined ? this.send('GET', `/jobs/${id}/result`) : result;
+  /** Waits for the end. @throws JobFailedError */
+  async result(id: string, signal: AbortSignal): Promise<unknown> {
+    for await (const { state, result, error } of this.changes(id, signal)) {
+      if (!hasEnded(state)) continue;
+      if (state !== 'succeeded') throw new JobFailedError(id, state, error);
+      return result === undefined ? this.send('GET', `/jobs/${id}/result`, { signal }) : result;
+    }
+    throw new UnreachableError(`Job '${id}'`, { cause: new Error('it is no longer told of') });
   }
 
   async send(method: string, path: string, more: Sending = {}): Promise<unknown> {
-    return (await this.#fetch(method, path, more)).json();
+    return (await this.#fetch(method, path, more)).body;
   }
 
-  async #fetch(method: string, path: string, { body, headers, signal }: Sending) {
+  async #fetch(method: string, path: string, { body, headers, signal }: Sending): Promise<Answer> {
     for (let n = 1; ; n++) {
       try {
         const response = await fetch(`${this.#base}${path}`, {
@@ -170,7 +234,7 @@ class Http {
           ...(method === 'POST' ? { body: JSON.stringify(body ?? {}) } : {}),
           ...(signal ? { signal } : {}),
         });
-        if (response.ok || response.status === 304) return response;
+        if (response.ok || response.status === 304) return await answerOf(response);
         if (response.status < 500) throw await refusalOf(response);
         if (n >= tries) throw new Error(`it answers ${response.status}`);
       } catch (error) {
@@ -180,6 +244,18 @@ class Http {
       await pause(firstPauseMs * 2 ** (n - 1), undefined, signal ? { signal } : {});
     }
   }
+}
+
+interface Answer {
+  status: number;
+  etag: string | undefined;
+  body: unknown;
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  const { status, headers } = response;
+  const body = status === 304 ? undefined : ((await response.json()) as unknown);
+  return { status, etag: headers.get('etag') ?? undefined, body };
 }
 
 interface Sending {

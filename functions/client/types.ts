@@ -13,61 +13,73 @@ export type ResultOf<C extends readonly AnyType[], N> =
 
 export type { AnyType };
 
-export interface CallOptions extends RequestOptions {
-  /** How long to wait for the result; default '1m'. The job goes on when it is over. */
-  timeout?: Duration;
-  signal?: AbortSignal;
-}
-
 export interface WaitOptions {
   /** Default: as long as it takes. */
   timeout?: Duration;
   signal?: AbortSignal;
 }
 
+/** Of a call, also beside a request that was made by `with`: these win over the request's own. */
+export interface CallOptions extends RequestOptions {
+  /** How long the whole call may take; default '1m'. A job that was taken goes on when it is over. */
+  timeout?: Duration;
+  signal?: AbortSignal;
+}
+
+/** Over Service Bus the client itself is the one that gets the reply, so there is no other to name. */
+export interface BusCallOptions
+  extends Omit<CallOptions, 'callback' | 'replyTo' | 'replyToSessionId' | 'correlationId'> {
+  /** Of types with a key: what the type makes of the input. Goes to the lane's keyed queue. */
+  key?: string;
+}
+
 /** The functions of a group: the part of each name after the prefix. */
-export type Functions<C extends readonly AnyType[], P extends string> = {
+export type Functions<C extends readonly AnyType[], P extends string, O> = {
   [N in NamesOf<C> as N extends `${P}${infer Rest}` ? Rest : never]: (
     input: InputOf<C, N>,
-    options?: CallOptions,
+    options?: O,
   ) => Promise<ResultOf<C, N>>;
 };
 
 /** Calls jobs as if they were functions. */
-export interface Caller<C extends readonly AnyType[]> {
-  /** @throws JobFailedError, CallTimeoutError, RequestRefusedError, and the signal's reason */
-  call<N extends NamesOf<C>>(
-    type: N,
-    input: InputOf<C, N>,
-    options?: CallOptions,
-  ): Promise<ResultOf<C, N>>;
-  call<R>(request: JobRequest<R>, options?: CallOptions): Promise<R>;
+export interface Caller<C extends readonly AnyType[], O = CallOptions> {
+  /** @throws JobFailedError, CallTimeoutError, RequestRefusedError, UnreachableError, the signal's reason */
+  call<N extends NamesOf<C>>(type: N, input: InputOf<C, N>, options?: O): Promise<ResultOf<C, N>>;
+  call<R>(request: JobRequest<R>, options?: O): Promise<R>;
   /** Job types whose names begin alike, as one object of functions. */
-  functions<P extends string>(prefix: P): Functions<C, P>;
+  functions<P extends string>(prefix: P): Functions<C, P, O>;
 }
 
-/** The request of either form of a call. */
+/** The request of either form of a call, and what the call is told beside it. */
 export function toRequest(
   typeOrRequest: string | JobRequest,
   inputOrOptions: unknown,
-  options: CallOptions | undefined,
-): { request: JobRequest; options: CallOptions } {
-  if (typeof typeOrRequest === 'string') {
-    const { timeout: _t, signal: _s, ...own } = options ?? {};
-    const request = { type: typeOrRequest, input: inputOrOptions, options: own };
-    return { request, options: options ?? {} };
-  }
-  return { request: typeOrRequest, options: (inputOrOptions ?? {}) as CallOptions };
+  options: (CallOptions & BusCallOptions) | undefined,
+): { request: JobRequest; options: WaitOptions & { key?: string } } {
+  const isRequest = typeof typeOrRequest !== 'string';
+  const given = (isRequest ? inputOrOptions : options) as
+    | (CallOptions & BusCallOptions)
+    | undefined;
+  const { timeout, signal, key, ...own } = given ?? {};
+  const request = isRequest
+    ? { ...typeOrRequest, options: { ...typeOrRequest.options, ...own } }
+    : { type: typeOrRequest, input: inputOrOptions, options: own };
+  const how = {
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(key === undefined ? {} : { key }),
+  };
+  return { request, options: how };
 }
 
-export const functionsOf = <C extends readonly AnyType[], P extends string>(
-  call: (type: string, input: unknown, options?: CallOptions) => Promise<unknown>,
+export const functionsOf = <C extends readonly AnyType[], P extends string, O>(
+  call: (type: string, input: unknown, options?: O) => Promise<unknown>,
   prefix: P,
-): Functions<C, P> =>
-  new Proxy({} as Functions<C, P>, {
+): Functions<C, P, O> =>
+  new Proxy({} as Functions<C, P, O>, {
     get: (_, name) =>
       // A promise is told by its `then`: this object is none.
       typeof name === 'string' && name !== 'then'
-        ? (input: unknown, options?: CallOptions) => call(`${prefix}${name}`, input, options)
+        ? (input: unknown, options?: O) => call(`${prefix}${name}`, input, options)
         : undefined,
   });

@@ -1,7 +1,7 @@
 /** What happens to a job, and the ends of somebody's jobs, as server-sent events. */
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { BadRequestError } from '../errors.ts';
-import { hasEnded, type JobRecord, type Progress } from '../model/job-record.ts';
+import { hasEnded, type JobRecord, type Progress, type State } from '../model/job-record.ts';
 import { type Announcement, announcedAfter } from '../pipeline/announce.ts';
 import { find } from '../pipeline/find.ts';
 import type { Submitting } from '../pipeline/submit.ts';
@@ -9,6 +9,7 @@ import { eventStream, lastEventId, type StreamEvent } from './event-stream.ts';
 import { Feed } from './feed.ts';
 import { routesOf } from './route.ts';
 import { toStatus } from './status.ts';
+import { Told } from './told.ts';
 
 const lookEveryMs = 500;
 
@@ -27,9 +28,11 @@ export function registerEvents(app: Submitting): void {
   const ends = new Feed(
     async (names) => {
       const from = new Date(clock.now().getTime() - lateMs);
-      const found = names.map(
-        async (name) => [name, await announcedAfter(notes, name, from)] as const,
-      );
+      const found = names.map(async (name) => {
+        const all: Announcement[] = [];
+        for await (const some of announcedAfter(notes, name, from)) all.push(...some);
+        return [name, all] as const;
+      });
       return new Map(await Promise.all(found));
     },
     clock,
@@ -39,7 +42,7 @@ export function registerEvents(app: Submitting): void {
   on('watch-job', 'GET', 'jobs/{id}/events', watchJob, {
     summary: 'Progress and states of a job until its end, as server-sent events',
     headers: ['last-event-id'],
-    answers: { 200: 'events' },
+    answers: { 200: 'events', 204: 'none' },
   });
   on('watch-ends', 'GET', 'events', watchEnds, {
     summary: 'The ends of the jobs that somebody asked for, as server-sent events',
@@ -51,25 +54,46 @@ export function registerEvents(app: Submitting): void {
 
 const ranks = { queued: 0, running: 1, progress: 2, waiting: 3, ended: 4 } as const;
 
+type JobEvent = StreamEvent & { turn: number; rank: number };
+
+const at = (turn: number, rank: number, event: string, data: unknown): JobEvent => ({
+  ...{ id: `${turn}.${rank}`, event, data, turn, rank },
+});
+
 /**
- * The record as the events that led to it in its present turn, so that a state between two looks is
- * not left out. An event's id is the turn and its rank in it, of a report of progress also how far.
+ * The record as the events that led to it, so that a state between two looks is not left out: those of
+ * the turns before it, for who has watched since then, and of its present turn. An event's id is the
+ * turn and its rank in it, of a report of progress also how far.
  */
-function eventsOf(record: JobRecord, now: Date): (StreamEvent & { turn: number; rank: number })[] {
-  const { id, type, turn, attempt, state, startedAt, progress } = record;
+function eventsOf(record: JobRecord, now: Date, sinceTurn: number): JobEvent[] {
+  const { id, type, turn, attempt, state, startedAt, progress, passed = [] } = record;
   const status = toStatus(record, now);
-  const at = (rank: number, event: string, data: unknown) => ({
-    ...{ id: `${turn}.${rank}`, event, data, turn, rank },
-  });
-  const past = (was: string) => ({ id, type, attempt, state: was });
+  const past = (was: State, attemptOf = attempt) => ({ id, type, attempt: attemptOf, state: was });
   const isOpen = state === 'queued' || state === 'scheduled';
   const ran = state === 'running' || (!isOpen && startedAt !== undefined);
+  const before = passed.filter((one) => one.turn >= sinceTurn);
   return [
-    at(ranks.queued, 'state', isOpen ? status : past('queued')),
-    ...(ran ? [at(ranks.running, 'state', state === 'running' ? status : past('running'))] : []),
+    ...before.flatMap((one) => eventsOfPast(one, (was) => past(was, one.attempt))),
+    at(turn, ranks.queued, 'state', isOpen ? status : past('queued')),
+    ...(ran
+      ? [at(turn, ranks.running, 'state', state === 'running' ? status : past('running'))]
+      : []),
     ...(progress ? [reported(turn, progress, { id, type, attempt, progress })] : []),
-    ...(state === 'waiting' ? [at(ranks.waiting, 'state', status)] : []),
-    ...(hasEnded(state) ? [at(ranks.ended, 'state', status)] : []),
+    ...(state === 'waiting' ? [at(turn, ranks.waiting, 'state', status)] : []),
+    ...(hasEnded(state) ? [at(turn, ranks.ended, 'state', status)] : []),
+  ];
+}
+
+/** A turn that is over was queued and ran; after that it waited or failed, or was tried again. */
+function eventsOfPast(
+  { turn, state }: NonNullable<JobRecord['passed']>[number],
+  past: (was: State) => object,
+): JobEvent[] {
+  return [
+    at(turn, ranks.queued, 'state', past('queued')),
+    at(turn, ranks.running, 'state', past('running')),
+    ...(state === 'waiting' ? [at(turn, ranks.waiting, 'state', past(state))] : []),
+    ...(hasEnded(state) ? [at(turn, ranks.ended, 'state', past(state))] : []),
   ];
 }
 
@@ -81,19 +105,24 @@ const reported = (turn: number, { done }: Progress, data: object) => ({
 async function watchJob(api: EventsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const id = request.params['id'] ?? '';
   const { record: first } = await find(api, id);
-  const known = lastEventId(request)?.split('.').map(Number) ?? [];
-  let [turn = -1, rank = -1] = known.every(Number.isInteger) ? known : [];
   let told = lastEventId(request);
+  const known = told?.split('.').map(Number) ?? [];
+  // Who comes without an event has seen nothing of the turns before this one, and is not told of them.
+  let [turn = first.turn, rank = -1] = known.every(Number.isInteger) ? known : [];
+  const isNews = (event: JobEvent) => {
+    const isNew = event.turn > turn || (event.turn === turn && event.rank > rank);
+    const isProgress = event.rank === ranks.progress && event.turn === turn;
+    return (isNew || (isProgress && rank <= ranks.progress)) && event.id !== told;
+  };
+  const newsOf = (record: JobRecord) => eventsOf(record, api.clock.now(), turn).filter(isNews);
+  // HTML standard, 9.2: 204 tells who has heard the end not to come again.
+  if (hasEnded(first.state) && newsOf(first).length === 0) return { status: 204 };
   return eventStream(api.clock, (send, end) => {
     const tell = (record: JobRecord) => {
-      for (const event of eventsOf(record, api.clock.now())) {
-        const isNew = event.turn > turn || (event.turn === turn && event.rank > rank);
-        const moved =
-          event.rank === ranks.progress && event.turn === turn && rank <= ranks.progress;
-        if ((!isNew && !moved) || event.id === told) continue;
+      for (const event of newsOf(record)) {
         send(event);
         told = event.id;
-        if (isNew) [turn, rank] = [event.turn, event.rank];
+        [turn, rank] = [event.turn, event.rank];
       }
       if (hasEnded(record.state)) end();
     };
@@ -112,15 +141,17 @@ async function watchEnds(api: EventsApi, request: HttpRequest): Promise<HttpResp
   const from = last ? new Date(last.slice(0, last.indexOf('_'))) : api.clock.now();
   if (Number.isNaN(from.getTime()))
     throw new BadRequestError('Last-Event-ID is none that was sent here.');
-  const missed = last ? await announcedAfter(api.notes, requestedBy, from) : [];
+  const missed: Announcement[] = [];
+  if (last)
+    for await (const some of announcedAfter(api.notes, requestedBy, from)) missed.push(...some);
   return eventStream(api.clock, (send) => {
-    const told = new Set<string>(last ? [last] : []);
-    const tell = (found: Announcement[]) => {
-      for (const { id, ...data } of found) {
-        if (told.has(id) || id < from.toISOString()) continue;
-        told.add(id);
-        send({ id, event: `longhaul.job.${data.state}`, data });
-      }
+    const told = new Told();
+    if (last) told.tell(last);
+    const tell = (found: readonly Announcement[]) => {
+      for (const { id, ...data } of found)
+        if (id >= from.toISOString() && told.tell(id))
+          send({ id, event: `longhaul.job.${data.state}`, data });
+      told.forgetBefore(new Date(api.clock.now().getTime() - 2 * lateMs).toISOString());
     };
     tell(missed);
     return api.ends.watch(requestedBy, tell);

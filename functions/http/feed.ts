@@ -33,9 +33,18 @@ export class Feed<T> {
       // Storage may be out of reach for a while: who watches waits.
       const found = await this.#read([...this.#watched.keys()]).catch(() => new Map<string, T>());
       for (const [name, news] of found)
-        for (const tell of [...(this.#watched.get(name) ?? [])]) tell(news);
+        for (const tell of [...(this.#watched.get(name) ?? [])]) toldOrGone(tell, news);
       await pause(this.#clock, this.#everyMs);
     }
     this.#looking = false;
+  }
+}
+
+/** One who cannot be told must not hold up the others: his stream has broken. */
+function toldOrGone<T>(tell: (news: T) => void, news: T): void {
+  try {
+    tell(news);
+  } catch {
+    // It is closed by who opened it.
   }
 }

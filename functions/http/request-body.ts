@@ -2,12 +2,7 @@
 import { z } from 'zod';
 import type { JobRequest } from '../define-job.ts';
 import { BadRequestError, listIssues, toPointer } from '../errors.ts';
-import { type Duration, durationPattern } from '../model/duration.ts';
-
-const duration = z
-  .string()
-  .regex(durationPattern, "write a duration such as '30s', '10m' or '2h'")
-  .transform((text) => text as Duration);
+import { durationSchema as duration } from '../model/duration.ts';
 
 const text = z.string().min(1).max(256);
 

@@ -1,14 +1,9 @@
 /** The body of a schedule, read by a schema. */
 import { z } from 'zod';
-import type { Duration } from '../model/duration.ts';
-import { durationPattern } from '../model/duration.ts';
+import { durationSchema as duration } from '../model/duration.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
 import { readBody } from './request-body.ts';
 
-const duration = z
-  .string()
-  .regex(durationPattern, "write a duration such as '30s', '10m' or '2h'")
-  .transform((text) => text as Duration);
 const time = z.iso
   .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
   .transform((text) => new Date(text).toISOString());

@@ -2,6 +2,7 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { BadRequestError } from '../errors.ts';
 import type { Schedule } from '../model/schedule.ts';
+import type { Scheduling } from '../schedules/apply.ts';
 import {
   findSchedule,
   patchSchedule,
@@ -9,7 +10,6 @@ import {
   putSchedule,
   removeSchedule,
   runNow,
-  type Scheduling,
 } from '../schedules/change.ts';
 import { nextTimes } from '../schedules/times.ts';
 import { answerBatch, readBatch } from './batch.ts';
@@ -38,7 +38,7 @@ export function registerSchedules(api: SchedulesApi): void {
     answers: { 200: 'Schedules' },
   });
   on('put-schedules', 'POST', 'schedules/batch', putBatch, {
-    summary: 'Makes or changes up to 10,000 schedules, each accepted or refused by itself',
+    summary: 'Makes or changes up to 10,000 schedules, each validated individually',
     body: namedScheduleBody,
     many: true,
     answers: { 200: 'Batch' },

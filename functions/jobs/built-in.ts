@@ -3,10 +3,11 @@ import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
 import { defineJob, type Job, type JobRequest } from '../define-job.ts';
 import { NonRetryableError, RetryAfterError } from '../errors.ts';
-import { type Duration, durationPattern, toMs } from '../model/duration.ts';
+import { durationSchema as duration, toMs } from '../model/duration.ts';
 import { callbackType } from '../model/event.ts';
 import type { Allowed } from '../outbound/address.ts';
 import { callOut, type OutboundAnswer } from '../outbound/call.ts';
+import { msUntil } from '../pipeline/backoff.ts';
 
 export interface Outbound {
   allowed: Allowed;
@@ -17,11 +18,30 @@ export interface Outbound {
 const hasJson = ({ headers }: OutboundAnswer) =>
   /^application\/([\w.-]+\+)?json\b/i.test(headers['content-type'] ?? '');
 
+/**
+ * What came back, JSON as its value. An answer to HEAD has none, and what says that it is JSON may be
+ * something else: the call was made, so that is no reason to make it again.
+ */
+function bodyOf(answer: OutboundAnswer): unknown {
+  if (answer.body === '') return hasJson(answer) ? null : '';
+  if (!hasJson(answer)) return answer.body;
+  try {
+    return JSON.parse(answer.body) as unknown;
+  } catch {
+    return answer.body;
+  }
+}
+
+// Ten tries are to be over within a day, whatever the other side asks for.
+const longestWaitMs = toMs('2h');
+
 /** What is wrong with an answer is wrong for good, or comes back later. */
 function failure(url: string, { status, headers, body }: OutboundAnswer): Error {
   const told = `${url} answered ${status}${body ? `: ${body.slice(0, 200)}` : ''}`;
   const later = headers['retry-after'];
-  if (later && [429, 503].includes(status)) return new RetryAfterError(told, later);
+  const waitMs = later ? msUntil(later, new Date()) : Number.NaN;
+  if ([429, 503].includes(status) && !Number.isNaN(waitMs))
+    return new RetryAfterError(told, Math.min(waitMs, longestWaitMs));
   const forGood = status < 500 && ![408, 425, 429].includes(status);
   return forGood ? new NonRetryableError(told) : new Error(told);
 }
@@ -63,11 +83,6 @@ export const callback = ({ allowed, secret }: Outbound) =>
     },
   });
 
-const duration = z
-  .string()
-  .regex(durationPattern, "write a duration such as '30s' or '2m'")
-  .transform((text) => text as Duration);
-
 const call = z.strictObject({
   url: z.string().min(1),
   method: z.enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']).default('GET'),
@@ -101,7 +116,10 @@ export function webCall({ allowed }: Outbound) {
       const answer = await job.step('call', () => callOnce(input, job, allowed));
       const { status, body } = answer;
       if (!(answer.contentType ?? '').startsWith(callsType)) return { status, body };
-      const listed = calls.parse(body);
+      const read = calls.safeParse(body);
+      if (!read.success)
+        throw new NonRetryableError(`${input.url} lists no calls: ${z.prettifyError(read.error)}`);
+      const listed = read.data;
       const requests: JobRequest<CallResult>[] = listed.calls.map((one) => type.with(one));
       const limit = listed.limit === undefined ? {} : { limit: listed.limit };
       const ended = await job.childrenSettled('calls', requests, limit);
@@ -140,6 +158,7 @@ async function callOnce(
   return {
     status,
     contentType: answer.headers['content-type'] ?? null,
-    body: (hasJson(answer) ? JSON.parse(answer.body) : answer.body) as string,
+    // Whatever JSON gave, JSON can keep.
+    body: bodyOf(answer) as string,
   };
 }

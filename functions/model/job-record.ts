@@ -137,6 +137,8 @@ export interface JobRecord extends Provenance {
   /** How long it is there once it has ended, and until when that is. */
   keep?: Duration;
   keepUntil?: string;
+  /** The last twenty turns before this one, oldest first: what it was when they ended. */
+  passed?: { turn: number; attempt: number; state: State }[];
   /** The last twenty attempts that failed, oldest first. */
   history?: FailedAttempt[];
   cancelRequestedAt?: string;
@@ -147,3 +149,11 @@ export interface JobRecord extends Provenance {
   /** Counts the owner's writes, so that it knows its own. */
   writes?: number;
 }
+
+const passedListed = 20;
+
+/** The job is handed over anew. Who watches it may not have looked since the turn before. */
+export const nextTurn = ({ turn, attempt, state, passed = [] }: JobRecord) => ({
+  turn: turn + 1,
+  passed: [...passed, { turn, attempt, state }].slice(-passedListed),
+});

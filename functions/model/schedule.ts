@@ -19,7 +19,7 @@ export interface ScheduleDefinition {
   tenant?: string;
   /** What becomes of a due time while the run before it is under way. */
   overlap: 'skip' | 'queue' | 'allow';
-  /** What becomes of due times that passed while nobody looked: none, the last, all up to a hundred. */
+  /** What becomes of due times that passed while nobody looked: none, the last, the last hundred. */
   misfire: 'skip' | 'once' | 'all';
   /** Spreads the starts over so long a time after the due time. */
   jitter?: Duration;
@@ -51,19 +51,30 @@ export interface Schedule extends ScheduleDefinition {
   createdAt: string;
   /** The due time that is next. */
   nextAt?: string;
+  /** The last due time that was decided on: another timing counts from there, or it would come twice. */
+  lastAt?: string;
   /** The run that holds up others; not kept where they may overlap. */
   running?: { job: string; since: string; watchAt: string };
   /** Ends that were told before their run was on record; the last twenty. */
   early?: { job: string; state: EndState; at: string }[];
-  /** A due time that waits for the end of the run before it. */
+  /** A due time that waits for the end of the run before it, or for a paused schedule to go on. */
   pending?: string;
   counts: { runs: number; succeeded: number; failed: number; skipped: number; missed: number };
   /** The last twenty, oldest first. */
   history: ScheduleRun[];
 }
 
+/** Whether the next due time has to wait for the end of a run. */
+export const isHeldUp = ({ overlap, running }: Schedule): boolean =>
+  overlap !== 'allow' && running !== undefined;
+
 /** When somebody has to look at it next. */
-export function wakeAt({ enabled, nextAt, running }: Schedule): string | undefined {
-  const times = [enabled ? nextAt : undefined, running?.watchAt].filter((at) => at !== undefined);
-  return times.sort()[0];
+export function wakeAt(schedule: Schedule): string | undefined {
+  const { enabled, nextAt, running, pending } = schedule;
+  const times = [
+    enabled ? nextAt : undefined,
+    enabled && !isHeldUp(schedule) ? pending : undefined,
+    running?.watchAt,
+  ];
+  return times.filter((at) => at !== undefined).sort()[0];
 }

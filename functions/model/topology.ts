@@ -1,9 +1,7 @@
 /** `topology.json` with types: lanes and their queues. Nothing else names a queue. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { type Duration, durationPattern } from './duration.ts';
-
-const duration = z.string().regex(durationPattern) as unknown as z.ZodType<Duration>;
+import { durationSchema as duration } from './duration.ts';
 
 const schema = z.object({
   lanes: z.array(

@@ -10,10 +10,24 @@ import { AddressRefusedError } from '../errors.ts';
 /** Names and networks that are allowed though they are not public: `jobs.internal`, `10.1.0.0/16`. */
 export type Allowed = readonly string[];
 
+type Address = ReturnType<typeof ipaddr.process>;
+
+// Learn, "What is IP address 168.63.129.16": the host that an Azure machine runs on answers there.
+const azureHost = '168.63.129.16';
+// IANA, "IPv6 Global Unicast Address Assignments": nothing outside of it is anybody's.
+const globalUnicast = ipaddr.IPv6.parseCIDR('2000::/3');
+
+function isPublic(address: Address): boolean {
+  if (address.range() !== 'unicast') return false;
+  return address instanceof ipaddr.IPv6
+    ? address.match(globalUnicast)
+    : address.toString() !== azureHost;
+}
+
 function isAllowed(address: string, allowed: Allowed): boolean {
   // An IPv4 address in IPv6 clothes is what it is inside.
   const read = ipaddr.process(address);
-  if (read.range() === 'unicast') return true;
+  if (isPublic(read)) return true;
   return allowed.some((network) => {
     if (!ipaddr.isValidCIDR(network)) return ipaddr.isValid(network) && network === address;
     const [base, bits] = ipaddr.parseCIDR(network);

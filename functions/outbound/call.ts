@@ -1,6 +1,8 @@
 /** One HTTP request to somebody else. Redirects are answers: who follows one has not looked at it. */
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { NonRetryableError } from '../errors.ts';
+import { timeoutSignal } from '../long-timer.ts';
 import { type Allowed, checkUrl, lookupAllowed } from './address.ts';
 
 export interface OutboundCall {
@@ -20,30 +22,38 @@ export interface OutboundAnswer {
 
 const maxBytes = 1024 * 1024;
 
-/** @throws AddressRefusedError; any other Error when nothing came back */
+/** @throws AddressRefusedError; NonRetryableError when no such call can be made; any other Error when nothing came back */
 export function callOut(call: OutboundCall, allowed: Allowed): Promise<OutboundAnswer> {
   const url = checkUrl(call.url, allowed);
   const request = url.protocol === 'https:' ? requestHttps : requestHttp;
   const { method, headers, body = '', timeoutMs } = call;
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs)]);
-  return new Promise((resolve, reject) => {
-    const sent = request(
-      url,
-      {
-        method,
-        headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
-        lookup: lookupAllowed(allowed),
-        signal,
-        // A kept connection could have been made to another address.
-        agent: false,
-      },
-      (response) => {
-        read(response).then(resolve, reject);
-      },
-    );
+  const late = timeoutSignal(timeoutMs);
+  const options = {
+    method,
+    headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+    lookup: lookupAllowed(allowed),
+    signal: AbortSignal.any([call.signal, late.signal]),
+    // A kept connection could have been made to another address.
+    agent: false,
+  };
+  return new Promise<OutboundAnswer>((resolve, reject) => {
+    const sent = request(url, options, (response) => {
+      read(response).then(resolve, reject);
+    });
     sent.on('error', reject);
     sent.end(body);
-  });
+  })
+    .catch((error: unknown) => {
+      throw notMade(error) ?? error;
+    })
+    .finally(late.cancel);
+}
+
+/** A header that is none will be none at the next try. */
+function notMade(error: unknown): NonRetryableError | undefined {
+  const { code, message } = error as { code?: string; message?: string };
+  const isOurs = /^ERR_(INVALID_(HTTP_TOKEN|CHAR|ARG)|HTTP_INVALID_HEADER)/.test(code ?? '');
+  return isOurs ? new NonRetryableError(`No such call: ${message}`, { cause: error }) : undefined;
 }
 
 async function read(response: IncomingMessage): Promise<OutboundAnswer> {
@@ -53,7 +63,8 @@ async function read(response: IncomingMessage): Promise<OutboundAnswer> {
     size += chunk.length;
     if (size > maxBytes) {
       response.destroy();
-      throw new Error(`The answer is larger than ${maxBytes} bytes.`);
+      // It was made, and another would be answered the same.
+      throw new NonRetryableError(`The answer is larger than ${maxBytes} bytes.`);
     }
     chunks.push(chunk);
   }

@@ -22,14 +22,20 @@ export async function announce(notes: Notes, record: JobRecord): Promise<void> {
   await notes.write(kindOf(requestedBy), nameOf(record), value);
 }
 
-/** Oldest first. */
-export async function announcedAfter(
+/** Oldest first, page by page: somebody may ask for thousands of jobs in a minute. */
+export async function* announcedAfter(
   notes: Notes,
   requestedBy: string,
   from: Date,
-): Promise<Announcement[]> {
-  const found = await notes.after(kindOf(requestedBy), from.toISOString());
-  return found.map(({ name, value }) => ({ id: name, ...JSON.parse(value) }) as Announcement);
+): AsyncGenerator<Announcement[], void, void> {
+  let after = from.toISOString();
+  for (;;) {
+    const found = await notes.after(kindOf(requestedBy), after);
+    const last = found.at(-1);
+    if (!last) return;
+    yield found.map(({ name, value }) => ({ id: name, ...JSON.parse(value) }) as Announcement);
+    after = last.name;
+  }
 }
 
 export async function withdraw(notes: Notes, record: JobRecord): Promise<void> {

@@ -1,9 +1,9 @@
 /** Job types by name, and the check that turns a bad definition into an error at start-up. */
-import { Cron } from 'croner';
-import type { Catalogue, DeclaredSchedule, Definition, Duration } from '../define-job.ts';
+import type { Catalogue, Definition, Duration } from '../define-job.ts';
 import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { Lane, Topology } from '../model/topology.ts';
+import { wrongWith } from '../schedules/declared-issues.ts';
 
 /** A definition with every default filled in. */
 export interface Policy {
@@ -88,7 +88,10 @@ function check(
       problem(
         `events: '${name}' is part of an address: use letters, digits and . : _ -, 64 at most`,
       );
-  for (const schedule of definition.schedules ?? []) checkSchedule(schedule, problem);
+  for (const schedule of definition.schedules ?? []) {
+    const wrong = wrongWith(definition, schedule);
+    if (wrong) problem(`schedule ${schedule.id}: ${wrong}`);
+  }
   const priorities = (definition.priorities ?? []).flatMap((name) => {
     const found = topology.lanes.find((other) => other.name === name);
     if (!found) problem(unknownLane('priorities', name, topology));
@@ -145,21 +148,5 @@ function checkDurations(
     } catch (error) {
       problem(`${name}: ${(error as Error).message}`);
     }
-  }
-}
-
-function checkSchedule(
-  { id, cron, every, timeZone, jitter }: DeclaredSchedule<unknown>,
-  problem: (text: string) => void,
-): void {
-  const wrong = (text: string) => problem(`schedule ${id}: ${text}`);
-  if ((cron === undefined) === (every === undefined)) wrong('give one of cron and every');
-  checkDurations({ every, jitter }, wrong);
-  if (cron === undefined) return;
-  try {
-    const next = new Cron(cron, { timezone: timeZone ?? 'UTC', paused: true }).nextRun();
-    if (!next) wrong(`'${cron}' never fires`);
-  } catch (error) {
-    wrong((error as Error).message);
   }
 }

@@ -1,12 +1,16 @@
 import { ConflictError } from '../errors.ts';
 
-/** Reads, changes and writes until nobody else wrote in between. */
+// Each try that meets another writer means that somebody wrote. So many in a row mean that it is not
+// another writer that is in the way.
+const maxTries = 100;
+
+/** Reads, changes and writes until nobody else wrote in between. @throws ConflictError in the end */
 export async function untilWritten<T>(act: () => Promise<T>): Promise<T> {
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     try {
       return await act();
     } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
+      if (!(error instanceof ConflictError) || tries === maxTries) throw error;
     }
   }
 }

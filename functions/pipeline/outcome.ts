@@ -9,7 +9,13 @@ import {
 import { toMs } from '../model/duration.ts';
 import { type ErrorRecord, toErrorRecord } from '../model/error-record.ts';
 import type { EndedRecord } from '../model/event.ts';
-import type { FailedAttempt, JobRecord, Kept, Waits } from '../model/job-record.ts';
+import {
+  type FailedAttempt,
+  type JobRecord,
+  type Kept,
+  nextTurn,
+  type Waits,
+} from '../model/job-record.ts';
 import { waitMs } from './backoff.ts';
 import { defaultKeep, type Policy } from './catalogue.ts';
 import { isDue, isFulfilled, woken } from './wait.ts';
@@ -123,7 +129,7 @@ function fail(
     state: 'queued',
     attempt: job.attempt + 1,
     // Kept in order, the message stays where it is: the same hand-over tries again.
-    turn: ordered ? job.turn : job.turn + 1,
+    ...(ordered ? {} : nextTurn(job)),
     runAt: runAt.toISOString(),
     error: toErrorRecord(error),
   };
@@ -141,8 +147,8 @@ function end(
 ): JobRecord {
   if (!job.undoable || job.ending) return finish(job, state, now, { error });
   const { runAt: _r, waits: _w, ...rest } = job;
-  const turn = job.turn + 1;
-  return { ...rest, state: 'queued', turn, error, ending: { state, error, tries: 0 } };
+  const ending = { state, error, tries: 0 };
+  return { ...rest, ...nextTurn(job), state: 'queued', error, ending };
 }
 
 function goOnUndoing(
@@ -162,7 +168,7 @@ function goOnUndoing(
   const { error, step } = happened;
   const tries = ending.tries + 1;
   const history = withFailure(job, error, now);
-  const next = { ...job, history, state: 'queued', turn: job.turn + 1 } as const;
+  const next = { ...job, ...nextTurn(job), history, state: 'queued' } as const;
   if (error instanceof NonRetryableError || tries >= policy.attempts) {
     // The other steps are undone all the same.
     const given = { step, at: now.toISOString(), error: brief(error) };

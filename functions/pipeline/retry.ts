@@ -1,6 +1,6 @@
 /** A failed job is started again, from its checkpoint and with all its attempts before it. */
 import { ConflictError, EqualJobError, JobNotFailedError } from '../errors.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import { type JobRecord, nextTurn } from '../model/job-record.ts';
 import { fromRecord, type JobMessage, toMessage } from '../model/message.ts';
 import { withdraw } from './announce.ts';
 import { bodyOf, fromBody } from './claim-check.ts';
@@ -63,7 +63,7 @@ export function startedAgain(record: JobRecord): JobRecord {
     ...(whole.length > 0 ? { children: Object.fromEntries(whole) } : {}),
     state: 'queued',
     attempt: record.attempt + 1,
-    turn: record.turn + 1,
+    ...nextTurn(record),
     triedBefore: record.attempt,
   };
 }

@@ -12,7 +12,7 @@ export async function validate(
   throw new InvalidInputError(what, read.issues.map(toIssue));
 }
 
-function toIssue({ path = [], message }: StandardSchemaV1.Issue): Issue {
+export function toIssue({ path = [], message }: StandardSchemaV1.Issue): Issue {
   const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
   return { pointer: toPointer(keys), message };
 }

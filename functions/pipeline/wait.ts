@@ -1,5 +1,5 @@
 /** What a waiting job waits for, and whether it has come. Without I/O. */
-import type { ChildGroup, JobRecord } from '../model/job-record.ts';
+import { type ChildGroup, type JobRecord, nextTurn } from '../model/job-record.ts';
 
 export const isOver = ({ of, ended, done, failed, settled }: ChildGroup): boolean =>
   settled ? countEnded(ended) === of : done === of || failed.length > 0;
@@ -31,9 +31,9 @@ export function isFulfilled(record: JobRecord, now: Date): boolean {
  */
 export function woken(record: JobRecord, byTimer: boolean): JobRecord {
   const { waits, runAt: _r, ...rest } = record;
-  const turn = record.turn + 1;
+  const next = nextTurn(record);
   const rung = byTimer && waits?.until ? { rung: waits.until } : {};
-  return { ...rest, ...rung, state: 'queued', turn, woken: turn };
+  return { ...rest, ...rung, state: 'queued', ...next, woken: next.turn };
 }
 
 /** The first of its sleeps and timeouts is over by this clock. */

@@ -1,122 +1,44 @@
 /** Schedules are made, changed, paused and removed; each change is checked as a whole first. */
-import { Cron } from 'croner';
-import { stringify } from 'safe-stable-stringify';
-import type { JobRequest } from '../define-job.ts';
 import {
   BadRequestError,
   DeclaredScheduleError,
-  type Issue,
   type LonghaulError,
   ScheduleNotFoundError,
 } from '../errors.ts';
-import { durationPattern, toMs } from '../model/duration.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import { idOfOccurrence } from '../model/id.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { Schedule, ScheduleDefinition } from '../model/schedule.ts';
 import { untilWritten } from '../pipeline/contested.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
 import { inParts } from '../pipeline/in-parts.ts';
-import type { Schedules, StoredSchedule } from '../pipeline/ports.ts';
-import { check, type Submitting } from '../pipeline/submit.ts';
+import type { StoredSchedule } from '../pipeline/ports.ts';
+import { check, type Submitted } from '../pipeline/submit.ts';
 import { orRefused } from '../pipeline/submit-many.ts';
-import { ranBeside } from './plan.ts';
+import { change, type Scheduling } from './apply.ts';
+import {
+  definitionOf,
+  isScheduleId,
+  issuesOf,
+  listedIssues,
+  originOf,
+  requestOf,
+  sameDefinition,
+  sameTiming,
+} from './definition.ts';
+import { historyLimit, plan, ranBeside, underWay } from './plan.ts';
 import { firstTime } from './times.ts';
-
-export type Scheduling = Submitting & { schedules: Schedules };
-
-const idPattern = /^[\w.:-]{1,100}$/;
-// The whole schedule is one property of a table entity.
-const maxInputChars = 16_000;
+import { heardFrom, watched } from './watch.ts';
 
 /** @throws BadRequestError, UnknownJobTypeError, InvalidInputError */
 export async function checkDefinition(
-  app: Submitting,
+  app: Scheduling,
   id: string,
   definition: ScheduleDefinition,
 ): Promise<void> {
-  const issues: Issue[] = [];
-  const wrong = (pointer: string, message: string) => issues.push({ pointer, message });
-  if (!idPattern.test(id)) wrong('/id', 'has letters, digits and . : _ -, 100 at most');
-  checkTiming(definition, wrong);
-  const { every, jitter, startsAt, endsAt, input } = definition;
-  for (const [name, value] of Object.entries({ every, jitter }))
-    if (value !== undefined && !durationPattern.test(value))
-      wrong(`/${name}`, "is no duration: write '30s', '10m' or '2h'");
-  if (every && durationPattern.test(every) && toMs(every) < 1000)
-    wrong('/every', 'is a second at least');
-  if (startsAt && endsAt && startsAt >= endsAt) wrong('/endsAt', 'comes before startsAt');
-  if ((JSON.stringify(input) ?? '').length > maxInputChars)
-    wrong(
-      '/input',
-      `has more than ${maxInputChars} characters: put the data in a blob and name it`,
-    );
-  if (issues.length > 0) {
-    const told = issues.map(({ pointer, message }) => `${pointer} ${message}`).join('; ');
-    throw new BadRequestError(`This is no schedule: ${told}.`, issues);
-  }
+  const issues = issuesOf(id, definition);
+  if (issues.length > 0)
+    throw new BadRequestError(`This is no schedule: ${listedIssues(issues)}.`, issues);
   await check(app, requestOf(definition), originOf(id, definition));
-}
-
-function checkTiming(
-  { cron, timeZone, every, at }: ScheduleDefinition,
-  wrong: (pointer: string, message: string) => void,
-): void {
-  const given = Object.entries({ cron, every, at }).filter(([, value]) => value !== undefined);
-  if (given.length !== 1) wrong('', 'gives one of cron, every and at');
-  if (timeZone !== undefined && cron === undefined) wrong('/timeZone', 'belongs to a cron');
-  if (cron === undefined) return;
-  if (timeZone !== undefined && !isZone(timeZone)) {
-    wrong(
-      '/timeZone',
-      `'${timeZone}' is no time zone: write an IANA name such as Europe/Amsterdam`,
-    );
-    return;
-  }
-  try {
-    const pattern = new Cron(cron, { timezone: timeZone ?? 'UTC', paused: true });
-    if (!pattern.nextRun()) wrong('/cron', `'${cron}' never fires`);
-  } catch (error) {
-    wrong('/cron', `'${cron}' cannot be read: ${(error as Error).message}`);
-  }
-}
-
-function isZone(name: string): boolean {
-  try {
-    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }));
-  } catch {
-    return false;
-  }
-}
-
-/** What a due time asks for. */
-export const requestOf = (
-  { type, input, tenant, lane }: ScheduleDefinition,
-  runAt?: Date,
-): JobRequest => ({
-  type,
-  input,
-  options: {
-    ...(runAt ? { runAt } : {}),
-    ...(tenant ? { requestedBy: tenant } : {}),
-    ...(lane ? { priority: lane } : {}),
-  },
-});
-
-export const originOf = (id: string, { key }: ScheduleDefinition) => ({
-  schedule: id,
-  ...(key === undefined ? {} : { key }),
-});
-
-export const sameDefinition = (a: ScheduleDefinition, b: ScheduleDefinition) =>
-  stringify(definitionOf(a)) === stringify(definitionOf(b));
-
-export function definitionOf(schedule: ScheduleDefinition): ScheduleDefinition {
-  const { type, input, cron, timeZone, every, at, tenant, overlap, misfire, jitter } = schedule;
-  const { startsAt, endsAt, enabled, lane, key } = schedule;
-  const all = { type, input, cron, timeZone, every, at, tenant, overlap, misfire, jitter };
-  const given = Object.entries({ ...all, startsAt, endsAt, enabled, lane, key });
-  return Object.fromEntries(
-    given.filter(([, value]) => value !== undefined),
-  ) as unknown as ScheduleDefinition;
 }
 
 export interface Put {
@@ -135,15 +57,10 @@ export async function putSchedule(
   declared = false,
 ): Promise<Put> {
   await checkDefinition(app, id, definition);
-  return change(
-    app,
-    id,
-    (stored) => {
-      if (stored?.declared && !declared) throw new DeclaredScheduleError(id);
-      return definition;
-    },
-    declared,
-  );
+  return redefine(app, id, async (stored) => {
+    if (stored?.declared && !declared) throw new DeclaredScheduleError(id);
+    return { definition, declared };
+  });
 }
 
 /** @throws ScheduleNotFoundError, and what `checkDefinition` throws */
@@ -152,63 +69,101 @@ export async function patchSchedule(
   id: string,
   patch: (definition: ScheduleDefinition) => ScheduleDefinition,
 ): Promise<Schedule> {
-  const { schedule } = await findSchedule(app, id);
-  const patched = patch(definitionOf(schedule));
-  // One in the code can be paused, and that is all.
-  if (schedule.declared && !sameDefinition({ ...patched, enabled: schedule.enabled }, schedule))
-    throw new DeclaredScheduleError(id);
-  await checkDefinition(app, id, patched);
-  return (await change(app, id, () => patched, schedule.declared)).schedule;
-}
-
-async function change(
-  { schedules, clock }: Scheduling,
-  id: string,
-  to: (stored: Schedule | undefined) => ScheduleDefinition,
-  declared = false,
-): Promise<Put> {
-  return untilWritten(async () => {
-    const stored = await schedules.read(id);
-    const known = stored?.schedule;
-    const definition = to(known);
-    if (known && sameDefinition(known, definition) && (known.declared ?? false) === declared)
-      return { schedule: known, created: false };
-    const next = renewed(id, known, definition, clock.now(), declared);
-    await schedules.write(next, stored);
-    return { schedule: next, created: !stored };
+  if (!isScheduleId(id)) throw new ScheduleNotFoundError(id);
+  const { schedule } = await redefine(app, id, async (stored) => {
+    if (!stored) throw new ScheduleNotFoundError(id);
+    const definition = patch(definitionOf(stored));
+    const { declared = false, enabled } = stored;
+    // One in the code can be paused, and that is all.
+    if (declared && !sameDefinition({ ...definition, enabled }, stored))
+      throw new DeclaredScheduleError(id);
+    await checkDefinition(app, id, definition);
+    return { definition, declared };
   });
+  return schedule;
 }
 
-function renewed(
+/** What was due before the change is settled by what the schedule said then. */
+async function redefine(
+  app: Scheduling,
   id: string,
-  before: Schedule | undefined,
-  definition: ScheduleDefinition,
-  now: Date,
-  declared: boolean,
-): Schedule {
-  const { createdAt = now.toISOString(), running, early, history = [] } = before ?? {};
-  const counts = before?.counts ?? { runs: 0, succeeded: 0, failed: 0, skipped: 0, missed: 0 };
-  // An `every` that runs counts from the end of that run.
-  const next = definition.enabled && !(definition.every && running) && firstTime(definition, now);
+  to: (
+    stored: Schedule | undefined,
+  ) => Promise<{ definition: ScheduleDefinition; declared: boolean }>,
+): Promise<Put> {
+  const { schedule, created } = await change(app, id, async (stored) => {
+    const known = stored?.schedule;
+    const { definition, declared } = await to(known);
+    const now = app.clock.now();
+    if (!known) return { schedule: made(id, definition, now, declared), send: [] };
+    if (sameDefinition(known, definition) && (known.declared ?? false) === declared)
+      return { schedule: known, send: [] };
+    const after = (sent: Schedule) => renewed(sent, definition, now, declared);
+    return { ...plan(await watched(app, known), now, now), until: now, after };
+  });
+  if (!schedule) throw new ScheduleNotFoundError(id);
+  return { schedule, created };
+}
+
+function made(id: string, definition: ScheduleDefinition, now: Date, declared: boolean): Schedule {
+  const next = definition.enabled ? firstTime(definition, now) : undefined;
   return {
     ...definition,
     id,
-    createdAt,
-    counts,
-    history,
+    createdAt: now.toISOString(),
+    counts: { runs: 0, succeeded: 0, failed: 0, skipped: 0, missed: 0 },
+    history: [],
     ...(declared ? { declared } : {}),
-    ...(running ? { running } : {}),
-    ...(early ? { early } : {}),
     ...(next ? { nextAt: next.toISOString() } : {}),
   };
 }
 
+/** With another definition. What has become of it so far, what runs and what waits stays. */
+function renewed(
+  before: Schedule,
+  definition: ScheduleDefinition,
+  now: Date,
+  declared: boolean,
+): Schedule {
+  const { id, createdAt, counts, history, lastAt, running, early, pending, nextAt } = before;
+  const next = sameTiming(before, definition) ? nextAt : timeFrom(definition, before, now);
+  const kept = { lastAt, running, early, pending, nextAt: next };
+  const schedule = {
+    ...definition,
+    ...{ id, createdAt, counts, history },
+    ...(declared ? { declared } : {}),
+    ...Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)),
+  };
+  // Where runs may overlap none is held to be under way; from now on the last one counts.
+  const last = history.findLast(({ state }) => state === 'running');
+  return before.overlap === 'allow' && definition.overlap !== 'allow' && !running && last?.job
+    ? underWay(schedule, last.job, new Date(last.at))
+    : schedule;
+}
+
+/** The first due time of another timing. What was sent ahead by the one before is not sent again. */
+function timeFrom(
+  definition: ScheduleDefinition,
+  { id, lastAt, running, history }: Schedule,
+  now: Date,
+): string | undefined {
+  const { enabled, every, at } = definition;
+  // An `every` that runs counts from the end of that run.
+  if (!enabled || (every && running)) return undefined;
+  const job = at && idOfOccurrence(id, new Date(at));
+  if (job && history.some((run) => run.job === job)) return undefined;
+  const from = !at && lastAt && new Date(lastAt) > now ? new Date(lastAt) : now;
+  return firstTime(definition, from)?.toISOString();
+}
+
 /** @throws ScheduleNotFoundError, DeclaredScheduleError */
 export async function removeSchedule(app: Scheduling, id: string): Promise<void> {
+  await findSchedule(app, id);
   await untilWritten(async () => {
-    const stored = await findSchedule(app, id);
-    if (stored.schedule.declared) throw new DeclaredScheduleError(id);
-    await app.schedules.remove(stored);
+    // Gone by now: another removed it meanwhile, or this one did and its answer was lost.
+    const stored = await app.schedules.read(id);
+    if (stored?.schedule.declared) throw new DeclaredScheduleError(id);
+    if (stored) await app.schedules.remove(stored);
   });
 }
 
@@ -217,17 +172,36 @@ export async function runNow(app: Scheduling, id: string, key?: string): Promise
   const { schedule } = await findSchedule(app, id);
   const now = app.clock.now();
   const asked = { ...originOf(id, schedule), scheduledFor: now };
-  const { record } = await submitOnce(app, requestOf(schedule), key, asked);
-  return untilWritten(async () => {
-    const stored = await app.schedules.read(id);
-    if (stored) await app.schedules.write(ranBeside(stored.schedule, now, record.id), stored);
-    return record;
-  });
+  const run = await submitOnce(app, requestOf(schedule), key, asked);
+  const { record } = run;
+  await change(app, id, async (stored) =>
+    stored && isUnknown(stored.schedule, run)
+      ? { schedule: heardFrom(ranBeside(stored.schedule, now, record.id), record, now), send: [] }
+      : stored && { schedule: stored.schedule, send: [] },
+  );
+  return record;
+}
+
+/**
+ * A key that comes again gives the job that was made then. It is on record already, or was and made
+ * room for others, unless whoever made it died in between: then its end is still to come, or was told
+ * early.
+ */
+function isUnknown(
+  { early = [], history }: Schedule,
+  { record, replayed }: Submitted & { replayed: boolean },
+): boolean {
+  if (!replayed) return true;
+  const [oldest] = history;
+  const { id, scheduledFor = '', state } = record;
+  if (history.length === historyLimit && oldest && oldest.at >= scheduledFor) return false;
+  return !hasEnded(state) || early.some(({ job }) => job === id);
 }
 
 /** @throws ScheduleNotFoundError */
 export async function findSchedule({ schedules }: Scheduling, id: string): Promise<StoredSchedule> {
-  const stored = await schedules.read(id);
+  // What cannot be an id is none, and no key of an entity either.
+  const stored = isScheduleId(id) ? await schedules.read(id) : undefined;
   if (!stored) throw new ScheduleNotFoundError(id);
   return stored;
 }
@@ -235,7 +209,7 @@ export async function findSchedule({ schedules }: Scheduling, id: string): Promi
 // So that the changes of one shard fill a transaction.
 const atOnce = 400;
 
-/** Many at once, each accepted or refused by itself, in their order. */
+/** Many at once, each validated individually, in their order. */
 export async function putMany(
   app: Scheduling,
   all: readonly (() => { id: string; definition: ScheduleDefinition })[],

@@ -2,13 +2,12 @@
 import type { DeclaredSchedule } from '../define-job.ts';
 import { isRefusal } from '../errors.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
-import type { Log } from '../pipeline/ports.ts';
-import { putSchedule, type Scheduling, sameDefinition } from './change.ts';
-
-type Syncing = Scheduling & { log: Log };
+import type { Scheduling } from './apply.ts';
+import { putSchedule } from './change.ts';
+import { sameDefinition } from './definition.ts';
 
 /** Before each tick: another version of the app may have removed what this one has. */
-export async function syncDeclared(app: Syncing): Promise<void> {
+export async function syncDeclared(app: Scheduling): Promise<void> {
   const all = app.types.all.flatMap(({ definition: { type, schedules = [] } }) =>
     schedules.map((schedule) => sync(app, type, schedule)),
   );
@@ -16,7 +15,7 @@ export async function syncDeclared(app: Syncing): Promise<void> {
 }
 
 async function sync(
-  app: Syncing,
+  app: Scheduling,
   type: string,
   schedule: DeclaredSchedule<unknown>,
 ): Promise<void> {

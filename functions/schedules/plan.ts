@@ -1,8 +1,13 @@
-/** What is to be done for a schedule now, and what it says afterwards. Without I/O. */
+/**
+ * What is to be done for a schedule now, and what it says afterwards. Without I/O.
+ *
+ * Whether a due time overlaps with a run is judged once the due time has come: until then the run may
+ * end. So while one is under way the due times ahead are left to the next look, or to the run's end.
+ */
 import { idOfOccurrence } from '../model/id.ts';
 import type { EndState } from '../model/job-record.ts';
-import type { Schedule, ScheduleRun } from '../model/schedule.ts';
-import { nextTime, startOf, timeAfterRun } from './times.ts';
+import { isHeldUp, type Schedule, type ScheduleRun } from '../model/schedule.ts';
+import { dueTimes, maxCaughtUp, nextTime, startOf, timeAfterRun } from './times.ts';
 
 /** A job that is to be sent. */
 export interface Occurrence {
@@ -18,51 +23,68 @@ export interface Plan {
 
 // A look that is a little late is no outage.
 const graceMs = 60_000;
-const maxCaughtUp = 100;
-// Of a cron by the second, more than two hours of an outage are not counted one by one.
-const maxCounted = 10_000;
-const historyLimit = 20;
+export const historyLimit = 20;
 const watchMs = 10 * 60_000;
 
-/** All that is due up to `until`. */
+/** What waits and may start, and all that is due up to `until`. */
 export function plan(schedule: Schedule, now: Date, until: Date): Plan {
-  if (!schedule.enabled || !schedule.nextAt) return { schedule, send: [] };
-  const { due, next } = dueTimes(schedule, until);
-  if (due.length === 0) return { schedule, send: [] };
+  if (!schedule.enabled) return { schedule, send: [] };
+  let planned = startPending(schedule, now);
+  const { due, next } = dueTimes(planned.schedule, until);
+  if (due.length === 0) return planned;
   const lateBefore = now.getTime() - graceMs;
   const missed = due.filter((at) => at.getTime() < lateBefore);
-  const caughtUp = schedule.misfire === 'skip' ? 0 : schedule.misfire === 'once' ? 1 : maxCaughtUp;
+  const caughtUp = { skip: 0, once: 1, all: maxCaughtUp }[schedule.misfire];
   const dropped = missed.slice(0, Math.max(0, missed.length - caughtUp));
-  let planned = withNext(noteMissed(schedule, dropped), next);
-  const send: Occurrence[] = [];
+  planned = { ...planned, schedule: noteMissed(planned.schedule, dropped) };
   for (const at of due.slice(dropped.length)) {
-    const step = meet(planned, at, now);
-    planned = step.schedule;
-    send.push(...step.send);
+    if (at > now && isHeldUp(planned.schedule))
+      return { ...planned, schedule: withNext(planned.schedule, at) };
+    const { schedule: met, send } = meet(planned.schedule, at, now);
+    planned = { schedule: met, send: [...planned.send, ...send] };
   }
-  return { schedule: planned, send };
+  if (!schedule.every) return { ...planned, schedule: withNext(planned.schedule, next) };
+  // One that runs says itself when it is next; one that was left out has no end to count from.
+  const isLeftOut = dropped.length === due.length;
+  const after = timeAfterRun(schedule, now);
+  return isLeftOut ? { ...planned, schedule: withNext(planned.schedule, after) } : planned;
 }
 
-function dueTimes(schedule: Schedule, until: Date): { due: Date[]; next: Date | undefined } {
-  const due: Date[] = [];
-  let next = schedule.nextAt ? new Date(schedule.nextAt) : undefined;
-  while (next && next <= until) {
-    due.push(next);
-    if (due.length > maxCounted) due.shift();
-    next = nextTime(schedule, next);
-  }
-  return { due, next };
+/** The due time that is next and so long past that `misfire` decides on it. */
+export function missedFirst(schedule: Schedule, now: Date): Date | undefined {
+  const { enabled, nextAt } = schedule;
+  const at = enabled && nextAt ? new Date(nextAt) : undefined;
+  return at && at.getTime() < now.getTime() - graceMs ? at : undefined;
+}
+
+/** Its job was sent by somebody who died before he wrote so: it is a run, and not missed. */
+export function sentBefore(schedule: Schedule, at: Date, now: Date): Schedule {
+  const known = start(decided(schedule, at.toISOString()), at, now).schedule;
+  return schedule.every ? known : withNext(known, nextTime(schedule, at));
+}
+
+function startPending(schedule: Schedule, now: Date): Plan {
+  const { pending, ...rest } = schedule;
+  return pending === undefined || isHeldUp(schedule)
+    ? { schedule, send: [] }
+    : start(rest, new Date(pending), now);
 }
 
 function withNext({ nextAt: _, ...rest }: Schedule, next: Date | undefined): Schedule {
   return next ? { ...rest, nextAt: next.toISOString() } : rest;
 }
 
+/** A due time that is decided on is not decided on again. */
+function decided(schedule: Schedule, at: string): Schedule {
+  const { lastAt = at } = schedule;
+  return { ...schedule, lastAt: lastAt > at ? lastAt : at };
+}
+
 function noteMissed(schedule: Schedule, dropped: readonly Date[]): Schedule {
-  const last = dropped.at(-1);
-  if (!last) return schedule;
+  const last = dropped.at(-1)?.toISOString();
+  if (last === undefined) return schedule;
   const counts = { ...schedule.counts, missed: schedule.counts.missed + dropped.length };
-  return { ...leftOut(schedule, 'missed', last.toISOString(), dropped.length), counts };
+  return decided({ ...leftOut(schedule, 'missed', last, dropped.length), counts }, last);
 }
 
 /** In one line of the history, so that it does not push the runs out. */
@@ -80,11 +102,11 @@ function leftOut(
 }
 
 /** One due time meets the run before it. */
-function meet(schedule: Schedule, at: Date, now: Date): Plan {
-  const { overlap, running, pending } = schedule;
-  if (overlap === 'allow' || !running) return start(schedule, at, now);
+function meet(before: Schedule, at: Date, now: Date): Plan {
   const text = at.toISOString();
-  if (overlap === 'queue' && !pending)
+  const schedule = decided(before, text);
+  if (!isHeldUp(schedule)) return start(schedule, at, now);
+  if (schedule.overlap === 'queue' && !schedule.pending)
     return { schedule: { ...schedule, pending: text }, send: [] };
   const counts = { ...schedule.counts, skipped: schedule.counts.skipped + 1 };
   return { schedule: { ...leftOut(schedule, 'skipped', text, 1), counts }, send: [] };
@@ -94,44 +116,78 @@ function start(schedule: Schedule, at: Date, now: Date): Plan {
   const job = idOfOccurrence(schedule.id, at);
   const runAt = startOf(schedule, at);
   const known = started(schedule, at, job, runAt > now ? runAt : now);
-  const send = [{ at, job, runAt }];
-  const told = schedule.early?.find((end) => end.job === job);
-  if (!told) return { schedule: known, send };
-  const after = ended(known, job, told.state, new Date(told.at));
-  return { schedule: after.schedule, send: [...send, ...after.send] };
+  return { schedule: endedEarly(known, job, now), send: [{ at, job, runAt }] };
 }
 
 /** A run is under way. */
 function started(schedule: Schedule, at: Date, job: string, since: Date): Schedule {
   const counts = { ...schedule.counts, runs: schedule.counts.runs + 1 };
-  const known = withRun(schedule, { at: at.toISOString(), job, state: 'running' });
-  if (schedule.overlap === 'allow' && !schedule.every) return { ...known, counts };
+  const known = {
+    ...withRun(schedule, { at: at.toISOString(), job, state: 'running' as const }),
+    counts,
+  };
+  if (schedule.overlap === 'allow' && !schedule.every) return known;
+  return underWay(known, job, since);
+}
+
+/** Others wait for this run. What an `every` counts from is its end. */
+export function underWay(schedule: Schedule, job: string, since: Date): Schedule {
   const watchAt = new Date(since.getTime() + watchMs).toISOString();
-  return { ...known, counts, running: { job, since: since.toISOString(), watchAt } };
+  const held = { ...schedule, running: { job, since: since.toISOString(), watchAt } };
+  return schedule.every ? withNext(held, undefined) : held;
 }
 
-/** A run that somebody asked for; it holds up nobody that runs already. */
-export function ranBeside(schedule: Schedule, now: Date, job: string): Schedule {
-  const { running } = schedule;
-  const noted = { ...started(schedule, now, job, now), ...(running ? { running } : {}) };
+/** Its end may have been told before the run was on record. */
+function endedEarly(schedule: Schedule, job: string, now: Date): Schedule {
   const told = schedule.early?.find((end) => end.job === job);
-  return told ? ended(noted, job, told.state, new Date(told.at)).schedule : noted;
+  return told ? closed(schedule, { job, state: told.state, at: new Date(told.at) }, now) : schedule;
 }
 
-/** A run has ended; what waited for that is sent. The same schedule when it knew. */
-export function ended(
-  schedule: Schedule,
-  job: string,
-  state: EndState | 'lost' | 'refused',
-  at: Date,
-  error?: string,
-): Plan {
+/**
+ * A run that somebody asked for; it holds up nobody that runs already. Said again it changes nothing.
+ */
+export function ranBeside(schedule: Schedule, now: Date, job: string): Schedule {
+  const { running, history } = schedule;
+  if (history.some((run) => run.job === job)) return schedule;
+  const noted = { ...started(schedule, now, job, now), ...(running ? { running } : {}) };
+  return endedEarly(noted, job, now);
+}
+
+/** How a run ended. */
+export interface End {
+  job: string;
+  state: EndState | 'lost' | 'refused';
+  at: Date;
+  error?: string;
+}
+
+/** A run has ended; who plans next starts what waited for that. The same schedule when it knew. */
+export function ended(schedule: Schedule, end: End, now: Date): Schedule {
+  const { job, state, at } = end;
   const run = schedule.history.find((one) => one.job === job);
   const isRunning = schedule.running?.job === job;
-  if (!isRunning && !run && state !== 'lost' && state !== 'refused')
+  if (!isRunning && !run)
     // Faster than the one who sent it: who finds the run under way finds its end here.
-    return { schedule: withEarly(schedule, { job, state, at: at.toISOString() }), send: [] };
-  if (!isRunning && run?.state !== 'running') return { schedule, send: [] };
+    return state === 'lost' || state === 'refused'
+      ? schedule
+      : withEarly(schedule, { job, state, at: at.toISOString() });
+  if (!isRunning && run?.state !== 'running') return schedule;
+  return closed(isRunning ? metUntil(schedule, earlier(at, now)) : schedule, end, now);
+}
+
+// A worker's clock may be ahead of ours.
+const earlier = (at: Date, now: Date) => (at < now ? at : now);
+
+/** What was due while the run was under way, if nobody has looked since. */
+function metUntil(schedule: Schedule, at: Date): Schedule {
+  if (!schedule.enabled || !isHeldUp(schedule)) return schedule;
+  const { due, next } = dueTimes(schedule, at);
+  if (due.length === 0) return schedule;
+  const met = due.reduce((known, one) => meet(known, one, at).schedule, schedule);
+  return withNext(met, next);
+}
+
+function closed(schedule: Schedule, { job, state, at, error }: End, now: Date): Schedule {
   const which = state === 'succeeded' ? 'succeeded' : 'failed';
   const counts = { ...schedule.counts, [which]: schedule.counts[which] + 1 };
   const history = schedule.history.map((one) =>
@@ -140,19 +196,21 @@ export function ended(
       : one,
   );
   const early = schedule.early?.filter((end) => end.job !== job) ?? [];
-  const { early: _e, ...known } = schedule;
-  const told = { ...known, counts, history, ...(early.length > 0 ? { early } : {}) };
-  if (!isRunning) return { schedule: told, send: [] };
-  const { running: _r, pending, ...free } = told;
-  if (pending && free.enabled) return start(free, new Date(pending), at);
-  const next = timeAfterRun(free, at);
-  return { schedule: next ? withNext(free, next) : free, send: [] };
+  const { early: _e, running, ...rest } = schedule;
+  const { lastAt } = rest;
+  const told = { ...rest, counts, history, ...(early.length > 0 ? { early } : {}) };
+  if (running && running.job !== job) return { ...told, running };
+  if (!running) return told;
+  // By a clock that is behind it ended before it was due: the next due time is another all the same.
+  const end = Math.max(earlier(at, now).getTime(), lastAt ? Date.parse(lastAt) : 0);
+  const next = timeAfterRun(told, new Date(end));
+  return next ? withNext(told, next) : told;
 }
 
 /** Nothing was heard of the run yet: look again later. */
-export function stillRunning(schedule: Schedule, now: Date): Schedule {
+export function stillRunning(schedule: Schedule, now: Date, againMs = watchMs): Schedule {
   const { running } = schedule;
-  const watchAt = new Date(now.getTime() + watchMs).toISOString();
+  const watchAt = new Date(now.getTime() + againMs).toISOString();
   return running ? { ...schedule, running: { ...running, watchAt } } : schedule;
 }
 

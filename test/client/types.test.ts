@@ -31,6 +31,14 @@ export async function uses(bus: BusClient<typeof catalogue>): Promise<void> {
   const sums = jobs.functions('sums.');
   (await sums.add({ a: 1, at: '2026-01-01' })).sum satisfies number;
   (await bus.functions('sums.').name({ of: 2 })).name satisfies string;
+  (await bus.call('sums.add', { a: 1 }, { key: 'account 7' })).sum satisfies number;
+  (await bus.functions('sums.').name({ of: 2 }, { key: 'x', delay: '1m' })).name satisfies string;
+  // @ts-expect-error the reply comes to the client
+  await bus.call('sums.add', { a: 1 }, { callback: { url: 'https://example.com' } });
+  // @ts-expect-error the reply comes to the client
+  await bus.call(name.with({ of: 1 }), { replyTo: 'replies' });
+  // @ts-expect-error over HTTP the type makes its key
+  await jobs.call('sums.add', { a: 1 }, { key: 'account 7' });
   // @ts-expect-error no such type
   await jobs.call('sums.nope', { a: 1 });
   // @ts-expect-error another input

@@ -51,3 +51,32 @@ test('an error says when to try again, in any form that a server or an author wr
   assert.equal(wait(new Date('2026-11-21T11:00:00.000Z')), 0);
   assert.equal(wait('soon'), 7_000, 'what nobody can read leaves the backoff of the type');
 });
+
+test('a server that asks for a year is tried again within a day', () => {
+  const wait = (retryAfter: number | Date | string) =>
+    waitMs({ initial: '7s', jitter: false }, 1, new RetryAfterError('429', retryAfter), 0, now);
+  const day = 24 * 3_600_000;
+  assert.equal(wait('31536000'), day);
+  assert.equal(wait('9'.repeat(400)), day);
+  assert.equal(wait(Number.POSITIVE_INFINITY), day);
+  assert.equal(wait(new Date('9999-12-31T00:00:00Z')), day);
+  assert.equal(wait(Number.NaN), 7_000);
+});
+
+test('a function that throws, or answers what is no duration, leaves the default', () => {
+  const half = (backoff: () => string) => waitMs(backoff as () => '1s', 1, error, 0, now);
+  assert.equal(
+    half(() => 'soon'),
+    2_500,
+  );
+  assert.equal(
+    half(() => '99999999999999d'),
+    2_500,
+  );
+  assert.equal(
+    half(() => {
+      throw new Error('in the backoff');
+    }),
+    2_500,
+  );
+});

@@ -40,6 +40,30 @@ const wrong: [what: string, more: object, problem: RegExp][] = [
     { schedules: [{ id: 's', cron: '* * * * *', timeZone: 'Mars/Base', input: {} }] },
     /schedule s/,
   ],
+  [
+    'a schedule with an id that is none',
+    { schedules: [{ id: 'night/ly', cron: '0 3 * * *', input: {} }] },
+    /schedule night\/ly: \/id has letters/,
+  ],
+  [
+    'a schedule whose input does not fit',
+    {
+      input: z.object({ n: z.number() }),
+      schedules: [{ id: 's', cron: '0 3 * * *', input: { n: 'x' } }],
+    },
+    /schedule s: \/input\/n /,
+  ],
+  [
+    'a schedule that is too often',
+    { schedules: [{ id: 's', every: '10ms', input: {} }] },
+    /schedule s: \/every is a second at least/,
+  ],
+  [
+    'a cron of days that no month has',
+    { schedules: [{ id: 's', cron: '0 0 0 31 2,4,6,9,11 *', input: {} }] },
+    /never fires/,
+  ],
+  ['a keep of ages', { keep: '99999999999999d' }, /keep: .* is longer than 3650d/],
   ['a name twice', { formerly: ['a'] }, /two job types have this name/],
 ];
 for (const [what, more, problem] of wrong)
@@ -52,7 +76,18 @@ for (const [what, more, problem] of wrong)
 
 test('every problem is told at once', () => {
   assert.throws(
-    () => new JobTypes([job({ attempts: 0 }), job({ type: 'b', timeout: '1d' })], topology),
-    /a: attempts[\s\S]*b: timeout/,
+    () =>
+      new JobTypes(
+        [
+          job({ attempts: 0 }),
+          job({
+            type: 'b',
+            timeout: '1d',
+            schedules: [{ id: '', cron: 'x', every: '1', input: 7 }],
+          }),
+        ],
+        topology,
+      ),
+    /a: attempts[\s\S]*b: schedule [\s\S]*\/id [\s\S]*\/cron [\s\S]*\/every [\s\S]*\/input [\s\S]*b: timeout/,
   );
 });

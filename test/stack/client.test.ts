@@ -13,6 +13,7 @@ import {
   RequestRefusedError,
 } from '../../functions/client/errors.ts';
 import { connect } from '../../functions/client/http.ts';
+import type { Caller, WaitOptions } from '../../functions/client/types.ts';
 import { defineJob } from '../../functions/define-job.ts';
 import { crashableStack } from '../support/crashable.ts';
 
@@ -65,9 +66,10 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+type Either = Caller<typeof catalogue, WaitOptions>;
 for (const [how, caller] of [
-  ['HTTP', () => http()],
-  ['Service Bus', () => bus],
+  ['HTTP', (): Either => http()],
+  ['Service Bus', (): Either => bus],
 ] as const)
   describe(`a job called over ${how}`, () => {
     test('answers with its result', async () => {

@@ -64,6 +64,14 @@ describe('is refused with a clear error', () => {
     ['two times', { ...echo, cron: '* * * * *', every: '5m' }, 400, /gives one of/],
     ['an unknown type', { type: 'nope', every: '5m' }, 422, /no job type 'nope'/],
     ['an input that does not fit', { ...echo, input: { no: 1 }, every: '5m' }, 422, /does not fit/],
+    ['a duration of ages', { ...echo, every: '99999999999999d' }, 400, /every: is longer than/],
+    ['a jitter of ages', { ...echo, every: '5m', jitter: '5000d' }, 400, /jitter: is longer than/],
+    [
+      'a cron of days that no month has',
+      { ...echo, cron: '0 0 0 31 2,4,6,9,11 *' },
+      400,
+      /never fires/,
+    ],
     ['an unknown field', { ...echo, evry: '5m' }, 400, /evry: is no field of a schedule/],
     ['a lane that the type forbids', { ...echo, every: '5m', lane: 'urgent' }, 400, /priority/],
     [
@@ -81,6 +89,14 @@ describe('is refused with a clear error', () => {
       assert.match(problem.detail, detail);
       assert.equal((await send('GET', '/refused')).status, 404);
     });
+});
+
+test('an id that cannot be is that of no schedule', async () => {
+  assert.equal((await send('GET', '/a%2Fb')).status, 404);
+  assert.equal((await send('PATCH', '/a%2Fb', { enabled: false })).status, 404);
+  assert.equal((await send('DELETE', '/a%2Fb')).status, 404);
+  assert.equal((await send('POST', '/a%2Fb/run')).status, 404);
+  assert.equal((await send('PUT', '/a%2Fb', { ...echo, every: '5m' })).status, 400);
 });
 
 test('is paused and goes on by PATCH', async () => {

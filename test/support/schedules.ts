@@ -6,6 +6,14 @@ import type { Schedules, StoredSchedule } from '../../functions/pipeline/ports.t
 export class ScheduleStore {
   readonly #all = new Map<string, StoredSchedule & { wake: number }>();
   #version = 0;
+  #changes: { id: string; schedule: Schedule | undefined }[] = [];
+
+  /** What has been written and removed since it was asked last. */
+  takeChanges(): { id: string; schedule: Schedule | undefined }[] {
+    const changes = this.#changes;
+    this.#changes = [];
+    return changes;
+  }
 
   get all(): Schedule[] {
     return [...this.#all.values()].map(({ schedule }) => schedule);
@@ -24,6 +32,7 @@ export class ScheduleStore {
       write: (schedule, stored) =>
         call(() => {
           this.#refuseStale(schedule.id, stored);
+          this.#changes.push({ id: schedule.id, schedule: structuredClone(schedule) });
           this.#all.set(schedule.id, {
             schedule: structuredClone(schedule),
             etag: String(++this.#version),
@@ -33,6 +42,7 @@ export class ScheduleStore {
       remove: (stored) =>
         call(() => {
           this.#refuseStale(stored.schedule.id, stored);
+          this.#changes.push({ id: stored.schedule.id, schedule: undefined });
           this.#all.delete(stored.schedule.id);
         }),
       due: (until) => this.#due(until, call),
