@@ -7,6 +7,8 @@ import type { Clock, Records, Removal, Stored } from './ports.ts';
 // Beside the tries of the SDK: what a handler did is not thrown away for a blip of a minute.
 const againAfterMs = [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000];
 
+const maxTries = 100;
+
 // The janitor leaves a record at least so long after its time.
 const removedAfterMs = 60_000;
 
@@ -89,13 +91,15 @@ export class Lease {
     return this.#inTurn(async () => {
       const writes = ++this.#writes;
       await this.#refuseIfRemoved();
-      for (;;) {
+      for (let tries = 1; ; tries++) {
         const next = { ...change(this.#stored.record), owner: this.owner, writes };
         try {
           this.#stored = await this.#persist(() => this.#records.write(next, this.#stored.etag));
           return this.#stored.record;
         } catch (error) {
           if (!(error instanceof ConflictError)) throw error;
+          // It is no other writer that is in the way so often.
+          if (tries === maxTries) throw this.#fail(error);
           await this.#readAgain((id) => this.#persist(() => this.#records.read(id)));
           // An answer that got lost: the record has what this worker wrote.
           if (this.record.owner === this.owner && this.record.writes === writes) return this.record;
@@ -123,9 +127,10 @@ export class Lease {
   }
 
   /** What the handler makes of it is not to be kept: in the next run the same may succeed. */
-  #fail(error: unknown): void {
+  #fail(error: unknown): unknown {
     this.#failure ??= error;
     this.onFailure(error);
+    return error;
   }
 
   #persist<T>(act: () => Promise<T>): Promise<T> {

@@ -1,0 +1,116 @@
+/**
+ * `npm run test:mutation -- outcome lease`: breaks the compiled files whose paths contain one of these
+ * words, one place at a time, and runs the tests of the rules. What no test notices is printed.
+ *
+ * By text, not by syntax tree: what is broken so that it cannot be read is left out.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const dist = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(dist);
+
+interface Mutant {
+  line: number;
+  before: string;
+  after: string;
+}
+
+/** What is looked for in a line, and what takes its place. */
+const breaks: readonly [RegExp, string][] = [
+  [/ === /g, ' !== '],
+  [/ !== /g, ' === '],
+  [/ && /g, ' || '],
+  [/ \|\| /g, ' && '],
+  [/ >= /g, ' > '],
+  [/ <= /g, ' < '],
+  [/ > /g, ' >= '],
+  [/ < /g, ' <= '],
+  [/ \+ 1\b/g, ' + 0'],
+  [/\btrue\b/g, 'false'],
+  [/\bfalse\b/g, 'true'],
+  [/\bif \((?!!\()/g, 'if (!1 && '],
+  [/ \? /g, ' && !1 ? '],
+  [/^\s+await [^=]*;$/g, ';'],
+  [/^\s+(this|app|worker|lease|checkpoint|suspension|delivery)[.\w#]*\([^{]*\);$/g, ';'],
+  [/\.filter\(/g, '.filter(() => true).filter('],
+];
+
+function mutantsOf(code: string): Mutant[] {
+  return code.split('\n').flatMap((before, line) => {
+    const text = before.replace(/\/\/.*$/, '');
+    if (/^\s*(\*|\/\*|import |export \{)/.test(before)) return [];
+    return breaks.flatMap(([what, instead]) =>
+      [...text.matchAll(what)].map(({ index, 0: found }) => ({
+        line,
+        before,
+        after: text.slice(0, index) + instead + text.slice(index + found.length),
+      })),
+    );
+  });
+}
+
+const words = process.argv.slice(2);
+const folder = mkdtempSync(join(tmpdir(), 'longhaul-mutation-'));
+cpSync(dist, join(folder, 'dist'), { recursive: true });
+for (const name of ['node_modules', 'package.json', 'topology.json'])
+  symlinkSync(join(root, name), join(folder, name));
+
+const testsOf = (path: string) =>
+  readdirSync(join(folder, 'dist/test', path))
+    .filter((name) => name.endsWith('.test.js') && !/^(promises|year)/.test(name))
+    .map((name) => join(folder, 'dist/test', path, name));
+const tests: Record<string, string[]> = {
+  pipeline: testsOf('pipeline'),
+  schedules: testsOf('schedules'),
+  azure: [join(folder, 'dist/test/azure/group-commit.test.js')],
+};
+
+function run(...args: string[]): boolean {
+  const options = {
+    timeout: 90_000,
+    env: { ...process.env, RUNS: '40' },
+    stdio: 'ignore',
+  } as const;
+  return spawnSync(process.execPath, args, { ...options, killSignal: 'SIGKILL' }).status === 0;
+}
+
+/** The cases first: they are quick, and notice most. */
+const survives = (file: string, part: string): boolean =>
+  run('--check', file) &&
+  run('--test', '--test-concurrency=2', '--test-timeout=60000', ...(tests[part] ?? [])) &&
+  (part !== 'pipeline' ||
+    run(join(folder, 'dist/test/pipeline/promises-main.js'), '--runs', '400', '--seed', '1'));
+
+const files = (readdirSync(join(folder, 'dist/functions'), { recursive: true }) as string[])
+  .filter((name) => /(pipeline|schedules|azure)\/.*\.js$/.test(name))
+  .filter((name) => words.some((word) => name.includes(word)));
+const say = (text: string) => process.stdout.write(`${text}\n`);
+for (const name of files) {
+  const file = join(folder, 'dist/functions', name);
+  const code = readFileSync(file, 'utf8');
+  const mutants = mutantsOf(code);
+  let left = 0;
+  for (const { line, before, after } of mutants) {
+    const lines = code.split('\n');
+    lines[line] = after;
+    writeFileSync(file, lines.join('\n'));
+    if (!survives(file, name.split('/')[0] ?? '')) continue;
+    left++;
+    say(`${name}:${line + 1}\n  - ${before.trim()}\n  + ${after.trim()}`);
+  }
+  writeFileSync(file, code);
+  say(`${name}: ${mutants.length} broken, ${left} not noticed`);
+}
+rmSync(folder, { recursive: true, force: true });
