@@ -43,7 +43,7 @@ async function askedOfRun(app: Watching, schedule: Schedule): Promise<Schedule> 
   if (!isOverdue) return schedule;
   const longest = longestMs(app.types.find(schedule.type));
   const tooLong = now.getTime() - new Date(running.since).getTime() > longest;
-  const isGone = !record && (await app.removal.removedAt(running.job)) !== undefined;
+  const isGone = !record && (await app.removal.removed(running.job)) !== undefined;
   if (!isGone && (record?.state === 'waiting' || !tooLong))
     return record
       ? heardFrom(stillRunning(schedule, now), record, now)

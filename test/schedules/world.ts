@@ -196,7 +196,7 @@ export class Schedulers {
       removal: {
         expired: async () => [],
         remove: async () => undefined,
-        removedAt: async () => undefined,
+        removed: async () => undefined,
         forget: async () => undefined,
       },
       notes: {
