@@ -217,6 +217,7 @@ describe('a change of a schedule', () => {
   test('from `allow` to `skip` heeds the run that is under way', async () => {
     const one = await worldWith(lasting(100 * second, { cron: '* * * * *', overlap: 'allow' }));
     await one.after(65 * second);
+    assert.equal(one.schedule.running, undefined, 'none holds up another');
     await one.patch({ overlap: 'skip' });
     await one.after(2 * minute);
     assert.deepEqual(one.dues, [60, 180]);
@@ -275,6 +276,59 @@ test('a scheduler that died after it sent has run that due time, and not missed 
   assert.deepEqual(one.dues, [60]);
   const { runs, missed, skipped } = one.schedule.counts;
   assert.deepEqual([runs, missed + skipped], [1, 3]);
+});
+
+describe("an 'every' goes on", () => {
+  test('when its only due time was missed', async () => {
+    const one = await worldWith(lasting(second, { every: '1m', misfire: 'skip' }));
+    one.isOn = false;
+    await one.after(5 * minute);
+    one.isOn = true;
+    await one.after(2 * minute);
+    assert.equal(one.schedule.counts.missed, 1);
+    assert.ok(one.dues.length > 0, 'it is due again');
+  });
+
+  test('when it was sent by one that died, by a clock that is ahead, and its end was told', async () => {
+    const one = await worldWith(lasting(0, { every: '1m' }));
+    one.isOn = false;
+    const dead: Trouble[] = ['none', 'none', 'none', 'dies after'];
+    one.world.trouble = () => dead.shift() ?? 'none';
+    const look = () => one.world.do(150 * second, (app) => tick(app));
+    await look();
+    await one.after(10 * second);
+    assert.deepEqual([one.dues, one.schedule.early?.length], [[60], 1]);
+    await look();
+    assert.ok(one.schedule.running ?? one.schedule.nextAt, 'it is never due again');
+    assert.equal(one.schedule.counts.runs, one.sent().length);
+  });
+
+  test('where the clock of who runs it is behind', async () => {
+    const one = await worldWith(lasting(0, { every: '10s' }));
+    one.world.workerSkew = -2 * minute;
+    await one.after(minute + 5 * second);
+    // Each counts from the due time before, since by the worker's clock it ended before that.
+    assert.deepEqual(one.dues, [10, 20, 30, 40, 50, 60]);
+  });
+});
+
+test('what a clock that is ahead has sent is not sent again by another timing', async () => {
+  const world = new Schedulers();
+  const put = (more: Partial<ScheduleDefinition>) =>
+    world.do(0, (app) => putSchedule(app, 's', lasting(0, { overlap: 'allow', ...more })));
+  const look = () => world.do(150 * second, (app) => tick(app));
+  await put({ cron: '* * * * *', misfire: 'all' });
+  await look();
+  await put({ at: '2026-11-21T12:01:30.000Z' });
+  await look();
+  await put({ cron: '* * * * *', misfire: 'all' });
+  await look();
+  await put({ at: '2026-11-21T12:02:00.000Z' });
+  await look();
+  const [schedule] = world.schedules.all;
+  assert.equal(world.runs.size, 3);
+  assert.equal(schedule?.counts.runs, 3);
+  assert.equal(schedule?.lastAt, '2026-11-21T12:02:00.000Z');
 });
 
 test('a removal whose answer was lost is one', async () => {
