@@ -168,7 +168,7 @@ export type Events = Record<string, Schema>;
 export interface JobSession {
   /** What the last job of the key left that returned, or what this one has set. */
   get<T>(): Promise<T | undefined>;
-  /** Written when the handler returns: an attempt that fails leaves nothing. 256 KB at most. */
+  /** Written when the handler returns: an attempt that fails leaves nothing. 120 KB at most. */
   set<T>(value: T & Plain<T>): Promise<void>;
 }
 

@@ -36,10 +36,12 @@ export function watch(
     }
     if (!abort.signal.aborted) lookIn(lookForCancelEveryMs, () => lease.refresh());
   };
+  let due = 0;
+  const tellLate = () => tellBlocked(worker, lease, clock.now().getTime() - due);
   const lookIn = (ms: number, read: () => Promise<JobRecord>) => {
-    const due = clock.now().getTime() + ms;
+    due = clock.now().getTime() + ms;
     cancelLook = clock.after(ms, () => {
-      tellBlocked(worker, lease, clock.now().getTime() - due);
+      tellLate();
       void look(read);
     });
   };
@@ -51,6 +53,7 @@ export function watch(
     return shown;
   });
   return () => {
+    tellLate();
     cancelTimeout();
     cancelLook();
     stopping.removeEventListener('abort', onStopping);

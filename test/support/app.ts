@@ -7,6 +7,7 @@ import { defineJob } from '../../functions/define-job.ts';
 import { NonRetryableError } from '../../functions/errors.ts';
 import { catalogue } from '../../functions/jobs/catalogue.ts';
 import { simulation } from '../../functions/jobs/simulation.ts';
+import { carelessJobs } from './careless-jobs.ts';
 import { memoryBatch } from './memory-batch.ts';
 import { waitingJobs } from './waiting-jobs.ts';
 
@@ -212,6 +213,7 @@ const on = Object.fromEntries(
 const all = [
   ...catalogue,
   ...waitingJobs,
+  ...carelessJobs,
   mended,
   limited,
   single('started'),
