@@ -26,8 +26,8 @@ class Watched<T> extends Promise<T> {
 interface Call {
   what: string;
   promise: Watched<unknown>;
-  /** Where it stands in the handler. */
-  from: string | undefined;
+  /** Where it stands in the handler; its text is made when it is asked for. */
+  from: Error;
   /** Nobody has to wait for it, as long as it succeeds. */
   loose: boolean;
   error?: unknown;
@@ -42,8 +42,7 @@ export class Calls {
     const promise = new Watched<T>((resolve, reject) => {
       running.then(resolve, reject);
     });
-    const from = new Error(what).stack?.split('\n').slice(3).join('\n');
-    const call: Call = { what, promise, from, loose };
+    const call: Call = { what, promise, from: new Error(what), loose };
     this.#calls.add(call);
     // Asked of the class, so that it does not count as somebody who waits.
     Promise.prototype.then.call(
@@ -62,6 +61,6 @@ export class Calls {
   refuseForgotten(): void {
     for (const { what, promise, from, loose, error } of this.#calls)
       if (!promise.isAwaited && (!loose || error !== undefined))
-        throw new NotAwaitedError(what, from, error);
+        throw new NotAwaitedError(what, from.stack?.split('\n').slice(3).join('\n'), error);
   }
 }
