@@ -312,6 +312,23 @@ describe("an 'every' goes on", () => {
   });
 });
 
+test('an end that is told before its run is on record counts', async () => {
+  const one = await worldWith(
+    lasting(second, { at: '2026-11-21T12:00:02.000Z', overlap: 'allow' }),
+  );
+  one.isOn = false;
+  // The job is sent, and its schedule written nine seconds later.
+  const calls: Trouble[] = ['none', 'none', 'none', 'none', 'slow'];
+  one.world.trouble = () => calls.shift() ?? 'none';
+  await one.world.do(0, (app) => tick(app));
+  const { counts, history, early } = one.schedule;
+  assert.deepEqual([counts.runs, counts.succeeded, early], [1, 1, undefined]);
+  assert.deepEqual(
+    history.map(({ state }) => state),
+    ['succeeded'],
+  );
+});
+
 test('what a clock that is ahead has sent is not sent again by another timing', async () => {
   const world = new Schedulers();
   const put = (more: Partial<ScheduleDefinition>) =>
