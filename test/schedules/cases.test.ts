@@ -84,6 +84,43 @@ describe('overlap is judged when a due time has come', () => {
     assert.equal(one.schedule.counts.skipped, 6);
   });
 
+  test('also when nobody looked before the run ended', async () => {
+    const one = await worldWith(lasting(3_500, { cron: '*/2 * * * * *' }));
+    await one.after(47 * second);
+    assert.deepEqual(one.dues, [2, 6, 10, 14, 18, 22, 26, 30, 34, 38, 42, 46]);
+    for (const { due, startedAt } of one.world.runs.values())
+      assert.equal(startedAt, due, 'what came while it ran does not run after it');
+  });
+
+  test('a run by hand that ends beside another frees nobody', async () => {
+    const one = await worldWith(lasting(100 * second, { cron: '* * * * *' }));
+    await one.after(61 * second);
+    await one.patch({ input: { ms: second } });
+    await runNow(one.app, 's');
+    await one.after(2 * minute + 30 * second);
+    assert.deepEqual(
+      one.sent((run) => run.due % minute === 0 && run.starts > 0),
+      [60, 180],
+    );
+    assert.deepEqual([one.schedule.counts.runs, one.schedule.counts.skipped], [3, 1]);
+  });
+
+  test('ends are counted as what they were', async () => {
+    const one = await worldWith(
+      lasting(0, { cron: '*/10 * * * * *', input: { ms: 0, fails: true } }),
+    );
+    await one.after(31 * second);
+    const { succeeded, failed } = one.schedule.counts;
+    assert.deepEqual([succeeded, failed], [0, 3]);
+  });
+
+  test('where the clock of who runs it is ahead', async () => {
+    const one = await worldWith(lasting(400, { cron: '*/10 * * * * *' }));
+    one.world.workerSkew = 2 * minute;
+    await one.after(minute + second);
+    assert.deepEqual(one.dues, upTo(60, 10));
+  });
+
   test('a run whose end nobody told holds up none: its record is asked', async () => {
     const one = await worldWith(lasting(second, { cron: '* * * * *' }));
     one.world.toldAfter = () => undefined;
