@@ -385,6 +385,20 @@ test('what a clock that is ahead has sent is not sent again by another timing', 
   assert.equal(schedule?.lastAt, '2026-11-21T12:02:00.000Z');
 });
 
+test('a schedule that cannot be looked at holds up no other', async () => {
+  const world = new Schedulers();
+  const app = world.app();
+  for (const id of ['a', 'b', 'c'])
+    await putSchedule(app, id, lasting(1, { at: '2026-11-21T12:00:10.000Z' }));
+  const { send } = app.queue;
+  app.queue.send = async (message) => {
+    if (message.properties['schedule'] === 'b') throw new Error('out of reach');
+    return send(message);
+  };
+  assert.equal(await tick(app), 2);
+  assert.deepEqual([...world.runs.values()].map(({ schedule }) => schedule).sort(), ['a', 'c']);
+});
+
 test('a removal whose answer was lost is one', async () => {
   const one = await worldWith(lasting(1, { every: '1h' }));
   one.world.trouble = () => 'answer lost';
