@@ -385,6 +385,18 @@ test('what a clock that is ahead has sent is not sent again by another timing', 
   assert.equal(schedule?.lastAt, '2026-11-21T12:02:00.000Z');
 });
 
+test('a schedule that is no longer in the code goes at its next due time', async () => {
+  const world = new Schedulers();
+  await putSchedule(world.app(), 's', lasting(1, { cron: '* * * * *' }), true);
+  world.lookFrom(
+    world.now,
+    () => 0,
+    () => true,
+  );
+  await world.until(world.now + minute);
+  assert.deepEqual([world.schedules.all, world.runs.size], [[], 0]);
+});
+
 test('a schedule that cannot be looked at holds up no other', async () => {
   const world = new Schedulers();
   const app = world.app();
