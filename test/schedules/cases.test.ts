@@ -143,6 +143,16 @@ describe('a run that is over holds up none', () => {
     assert.deepEqual([one.schedule.counts.runs, one.schedule.counts.skipped], [3, 0]);
   });
 
+  test('nor does it once the history has made room for others', async () => {
+    const one = await worldWith(lasting(1, { cron: '*/2 * * * * *', overlap: 'allow' }));
+    await one.after(second);
+    await runNow(one.app, 's', 'key');
+    await one.after(minute);
+    const before = one.schedule;
+    await runNow(one.app, 's', 'key');
+    assert.deepEqual(one.schedule, before);
+  });
+
   test('whoever asked died before it was on record: the same key puts it there', async () => {
     const one = await worldWith(lasting(30 * second, { cron: '0 0 * * *' }));
     let calls = 0;
@@ -194,6 +204,16 @@ describe('a run that is over holds up none', () => {
     const [schedule] = world.schedules.all;
     assert.equal(schedule?.running, undefined);
     assert.equal(schedule?.nextAt, new Date(world.now + minute).toISOString());
+    // Of one that still runs nobody tells the end: it is looked up sooner.
+    const { finishedAt: _, ...open } = world.record('standing') ?? assert.fail();
+    world.keep({ ...open, state: 'running' });
+    world.now += minute;
+    await tick(app);
+    const { running } = world.schedules.all[0] ?? {};
+    assert.deepEqual(
+      [running?.job, running?.watchAt],
+      ['standing', new Date(world.now + minute).toISOString()],
+    );
   });
 });
 
@@ -229,6 +249,14 @@ describe('a change of a schedule', () => {
       const now = one.schedule.counts;
       assert.equal(now.runs + now.skipped + now.missed, due);
     });
+
+  test('of another thing than its timing leaves its due time', async () => {
+    const one = await worldWith(lasting(1, { every: '1m' }));
+    await one.after(30 * second);
+    await one.patch({ input: { ms: 2 } });
+    await one.after(40 * second);
+    assert.deepEqual(one.dues, [60]);
+  });
 
   test('keeps the due time that waits, and starts it when a paused schedule goes on', async () => {
     const one = await worldWith(
@@ -383,6 +411,41 @@ test('what a clock that is ahead has sent is not sent again by another timing', 
   assert.equal(world.runs.size, 3);
   assert.equal(schedule?.counts.runs, 3);
   assert.equal(schedule?.lastAt, '2026-11-21T12:02:00.000Z');
+});
+
+describe('a run that no due time meets is looked up after ten minutes', () => {
+  const ended = async () => {
+    const one = await worldWith(lasting(second, { every: '1m' }));
+    one.world.toldAfter = () => undefined;
+    await one.after(5 * minute);
+    return one;
+  };
+
+  test('it has ended, and nobody told', async () => {
+    const one = await ended();
+    assert.deepEqual(one.dues, [60]);
+    await one.after(8 * minute);
+    assert.ok(one.dues.length >= 2, `${one.dues}`);
+    assert.equal(one.schedule.history[0]?.state, 'succeeded');
+  });
+
+  test('it waits for something, however long', async () => {
+    const one = await ended();
+    const record = one.world.record(one.schedule.running?.job ?? '') ?? assert.fail();
+    one.world.keep({ ...record, state: 'waiting' });
+    await one.after(24 * 60 * minute);
+    assert.equal(one.schedule.history[0]?.state, 'running');
+  });
+
+  test('its job is gone', async () => {
+    const one = await ended();
+    const app = one.world.app();
+    app.records.read = async () => undefined;
+    app.removal.removed = async () => ({ at: '2026-11-21T12:03:00.000Z' }) as never;
+    one.world.now += 7 * minute;
+    await tick(app);
+    assert.equal(one.schedule.history[0]?.state, 'lost');
+  });
 });
 
 test('a schedule that is no longer in the code goes at its next due time', async () => {
