@@ -180,7 +180,7 @@ const earlier = (at: Date, now: Date) => (at < now ? at : now);
 
 /** What was due while the run was under way, if nobody has looked since. */
 function metUntil(schedule: Schedule, at: Date): Schedule {
-  if (!schedule.enabled || !isHeldUp(schedule)) return schedule;
+  if (!isHeldUp(schedule)) return schedule;
   const { due, next } = dueTimes(schedule, at);
   if (due.length === 0) return schedule;
   const met = due.reduce((known, one) => meet(known, one, at).schedule, schedule);

@@ -84,6 +84,43 @@ describe('overlap is judged when a due time has come', () => {
     assert.equal(one.schedule.counts.skipped, 6);
   });
 
+  test('also when nobody looked before the run ended', async () => {
+    const one = await worldWith(lasting(3_500, { cron: '*/2 * * * * *' }));
+    await one.after(47 * second);
+    assert.deepEqual(one.dues, [2, 6, 10, 14, 18, 22, 26, 30, 34, 38, 42, 46]);
+    for (const { due, startedAt } of one.world.runs.values())
+      assert.equal(startedAt, due, 'what came while it ran does not run after it');
+  });
+
+  test('a run by hand that ends beside another frees nobody', async () => {
+    const one = await worldWith(lasting(100 * second, { cron: '* * * * *' }));
+    await one.after(61 * second);
+    await one.patch({ input: { ms: second } });
+    await runNow(one.app, 's');
+    await one.after(2 * minute + 30 * second);
+    assert.deepEqual(
+      one.sent((run) => run.due % minute === 0 && run.starts > 0),
+      [60, 180],
+    );
+    assert.deepEqual([one.schedule.counts.runs, one.schedule.counts.skipped], [3, 1]);
+  });
+
+  test('ends are counted as what they were', async () => {
+    const one = await worldWith(
+      lasting(0, { cron: '*/10 * * * * *', input: { ms: 0, fails: true } }),
+    );
+    await one.after(31 * second);
+    const { succeeded, failed } = one.schedule.counts;
+    assert.deepEqual([succeeded, failed], [0, 3]);
+  });
+
+  test('where the clock of who runs it is ahead', async () => {
+    const one = await worldWith(lasting(400, { cron: '*/10 * * * * *' }));
+    one.world.workerSkew = 2 * minute;
+    await one.after(minute + second);
+    assert.deepEqual(one.dues, upTo(60, 10));
+  });
+
   test('a run whose end nobody told holds up none: its record is asked', async () => {
     const one = await worldWith(lasting(second, { cron: '* * * * *' }));
     one.world.toldAfter = () => undefined;
@@ -104,6 +141,16 @@ describe('a run that is over holds up none', () => {
     assert.deepEqual(one.schedule, before);
     await one.after(2 * minute);
     assert.deepEqual([one.schedule.counts.runs, one.schedule.counts.skipped], [3, 0]);
+  });
+
+  test('nor does it once the history has made room for others', async () => {
+    const one = await worldWith(lasting(1, { cron: '*/2 * * * * *', overlap: 'allow' }));
+    await one.after(second);
+    await runNow(one.app, 's', 'key');
+    await one.after(minute);
+    const before = one.schedule;
+    await runNow(one.app, 's', 'key');
+    assert.deepEqual(one.schedule, before);
   });
 
   test('whoever asked died before it was on record: the same key puts it there', async () => {
@@ -157,6 +204,16 @@ describe('a run that is over holds up none', () => {
     const [schedule] = world.schedules.all;
     assert.equal(schedule?.running, undefined);
     assert.equal(schedule?.nextAt, new Date(world.now + minute).toISOString());
+    // Of one that still runs nobody tells the end: it is looked up sooner.
+    const { finishedAt: _, ...open } = world.record('standing') ?? assert.fail();
+    world.keep({ ...open, state: 'running' });
+    world.now += minute;
+    await tick(app);
+    const { running } = world.schedules.all[0] ?? {};
+    assert.deepEqual(
+      [running?.job, running?.watchAt],
+      ['standing', new Date(world.now + minute).toISOString()],
+    );
   });
 });
 
@@ -192,6 +249,14 @@ describe('a change of a schedule', () => {
       const now = one.schedule.counts;
       assert.equal(now.runs + now.skipped + now.missed, due);
     });
+
+  test('of another thing than its timing leaves its due time', async () => {
+    const one = await worldWith(lasting(1, { every: '1m' }));
+    await one.after(30 * second);
+    await one.patch({ input: { ms: 2 } });
+    await one.after(40 * second);
+    assert.deepEqual(one.dues, [60]);
+  });
 
   test('keeps the due time that waits, and starts it when a paused schedule goes on', async () => {
     const one = await worldWith(
@@ -312,6 +377,23 @@ describe("an 'every' goes on", () => {
   });
 });
 
+test('an end that is told before its run is on record counts', async () => {
+  const one = await worldWith(
+    lasting(second, { at: '2026-11-21T12:00:02.000Z', overlap: 'allow' }),
+  );
+  one.isOn = false;
+  // The job is sent, and its schedule written nine seconds later.
+  const calls: Trouble[] = ['none', 'none', 'none', 'none', 'slow'];
+  one.world.trouble = () => calls.shift() ?? 'none';
+  await one.world.do(0, (app) => tick(app));
+  const { counts, history, early } = one.schedule;
+  assert.deepEqual([counts.runs, counts.succeeded, early], [1, 1, undefined]);
+  assert.deepEqual(
+    history.map(({ state }) => state),
+    ['succeeded'],
+  );
+});
+
 test('what a clock that is ahead has sent is not sent again by another timing', async () => {
   const world = new Schedulers();
   const put = (more: Partial<ScheduleDefinition>) =>
@@ -329,6 +411,67 @@ test('what a clock that is ahead has sent is not sent again by another timing', 
   assert.equal(world.runs.size, 3);
   assert.equal(schedule?.counts.runs, 3);
   assert.equal(schedule?.lastAt, '2026-11-21T12:02:00.000Z');
+});
+
+describe('a run that no due time meets is looked up after ten minutes', () => {
+  const ended = async () => {
+    const one = await worldWith(lasting(second, { every: '1m' }));
+    one.world.toldAfter = () => undefined;
+    await one.after(5 * minute);
+    return one;
+  };
+
+  test('it has ended, and nobody told', async () => {
+    const one = await ended();
+    assert.deepEqual(one.dues, [60]);
+    await one.after(8 * minute);
+    assert.ok(one.dues.length >= 2, `${one.dues}`);
+    assert.equal(one.schedule.history[0]?.state, 'succeeded');
+  });
+
+  test('it waits for something, however long', async () => {
+    const one = await ended();
+    const record = one.world.record(one.schedule.running?.job ?? '') ?? assert.fail();
+    one.world.keep({ ...record, state: 'waiting' });
+    await one.after(24 * 60 * minute);
+    assert.equal(one.schedule.history[0]?.state, 'running');
+  });
+
+  test('its job is gone', async () => {
+    const one = await ended();
+    const app = one.world.app();
+    app.records.read = async () => undefined;
+    app.removal.removed = async () => ({ at: '2026-11-21T12:03:00.000Z' }) as never;
+    one.world.now += 7 * minute;
+    await tick(app);
+    assert.equal(one.schedule.history[0]?.state, 'lost');
+  });
+});
+
+test('a schedule that is no longer in the code goes at its next due time', async () => {
+  const world = new Schedulers();
+  await putSchedule(world.app(), 's', lasting(1, { cron: '* * * * *' }), true);
+  world.lookFrom(
+    world.now,
+    () => 0,
+    () => true,
+  );
+  await world.until(world.now + minute);
+  assert.deepEqual([world.schedules.all, world.runs.size], [[], 0]);
+});
+
+test('a schedule that cannot be looked at holds up no other', async () => {
+  const world = new Schedulers();
+  const app = world.app();
+  for (const id of ['a', 'b', 'c'])
+    await putSchedule(app, id, lasting(1, { at: '2026-11-21T12:00:10.000Z' }));
+  const { send } = app.queue;
+  app.queue.send = async (message) => {
+    if (message.properties['schedule'] === 'b') throw new Error('out of reach');
+    return send(message);
+  };
+  assert.equal(await tick(app), 2);
+  assert.deepEqual([...world.runs.values()].map(({ schedule }) => schedule).sort(), ['a', 'c']);
 });
 
 test('a removal whose answer was lost is one', async () => {

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { defineJob } from '../../functions/define-job.ts';
 import type { Schedule } from '../../functions/model/schedule.ts';
 import { putSchedule } from '../../functions/schedules/change.ts';
-import { plan } from '../../functions/schedules/plan.ts';
+import { ended, plan } from '../../functions/schedules/plan.ts';
 import { tick } from '../../functions/schedules/tick.ts';
 import { World } from '../pipeline/world/world.ts';
 
@@ -70,6 +70,18 @@ test('jitter gives the same start for the same due time, within its span', () =>
   assert.ok(starts.size > 45);
 });
 
+test('the history and the ends that were told early have twenty each', () => {
+  const { schedule } = hours({ cron: '* * * * *', misfire: 'all' });
+  assert.equal(schedule.history.length, 20);
+  assert.equal(schedule.history.at(-1)?.at, '2026-11-21T08:00:00.000Z');
+  let told: Schedule = hourly;
+  for (let n = 0; n < 25; n++) {
+    told = ended(told, { job: `job ${n}`, state: 'succeeded', at: now }, now);
+    assert.equal(told.early?.length, Math.min(n + 1, 20));
+  }
+  assert.equal(told.early?.at(-1)?.job, 'job 24');
+});
+
 test('a schedule that has ended, or is paused, sends nothing more', () => {
   assert.deepEqual(hours({ misfire: 'all', endsAt: '2026-11-21T05:00:00.000Z' }).at, [3, 4, 5]);
   const over = hours({ misfire: 'all', endsAt: '2026-11-21T05:00:00.000Z' }).schedule;
@@ -126,6 +138,8 @@ describe('a run that nothing is heard of', () => {
     assert.equal(schedule.counts.runs, 1);
     assert.equal(schedule.history[0]?.state, 'running');
     assert.equal(schedule.counts.skipped, 11);
+    const { watchAt = '' } = schedule.running ?? {};
+    assert.ok(watchAt > '2026-11-21T13:00:00.000Z', `looked up again at ${watchAt}`);
   });
 
   test('is looked up: its job has ended, and only the word of it was lost', async () => {
