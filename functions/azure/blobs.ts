@@ -2,6 +2,7 @@
 import type { BlobServiceClient, ContainerClient } from '@azure/storage-blob';
 import { NonRetryableError } from '../errors.ts';
 import type { Blobs } from '../pipeline/ports.ts';
+import { isMissing } from './status.ts';
 
 export const ownContainer = 'longhaul';
 export const inboxContainer = 'inbox';
@@ -49,7 +50,7 @@ async function download(container: ContainerClient, name: string) {
       contentType: contentType ?? 'application/octet-stream',
     };
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }

@@ -7,6 +7,7 @@
  */
 import type { TableClient, TransactionAction } from '@azure/data-tables';
 import { ConflictError } from '../errors.ts';
+import { isChanged, isMissing, isThere } from './status.ts';
 
 export interface Entity {
   partitionKey: string;
@@ -159,9 +160,8 @@ function failedIndex(error: unknown): number | undefined {
 }
 
 function asConflict({ rows }: Unit, error: unknown): unknown {
-  const { statusCode } = error as { statusCode?: number };
-  // 409 exists already, 412 another ETag, 404 gone: in each case somebody else wrote.
-  return statusCode !== undefined && [404, 409, 412].includes(statusCode)
+  // In each case somebody else wrote.
+  return isMissing(error) || isThere(error) || isChanged(error)
     ? new ConflictError(rows.join(', '), error)
     : error;
 }

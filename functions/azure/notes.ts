@@ -2,7 +2,8 @@
 import { odata, type TableClient } from '@azure/data-tables';
 import { ConflictError } from '../errors.ts';
 import type { Notes } from '../pipeline/ports.ts';
-import { isChanged, isMissing, pageOf } from './tables.ts';
+import { isChanged, isMissing, isThere } from './status.ts';
+import { pageOf } from './tables.ts';
 
 export function createNotes(table: TableClient, ready: Promise<void>): Notes {
   // Names come from outside and keys must not hold / \ # ?
@@ -28,7 +29,7 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
         await table.createEntity({ partitionKey: key(kind), rowKey: key(name), value });
         return value;
       } catch (error) {
-        if ((error as { statusCode?: number }).statusCode !== 409) throw error;
+        if (!isThere(error)) throw error;
       }
       const existing = await read(kind, name);
       // Taken a moment ago and removed since: whoever asks again gets it.

@@ -5,7 +5,8 @@ import type { JobRecord } from '../model/job-record.ts';
 import type { RecordFilter, Records } from '../pipeline/ports.ts';
 import { GroupCommit } from './group-commit.ts';
 import { fromEntity, toEntity } from './record-entity.ts';
-import { isMissing, pageOf } from './tables.ts';
+import { isMissing } from './status.ts';
+import { pageOf } from './tables.ts';
 
 /** `ready` resolves once the tables are there. */
 export function createRecords(table: TableClient, ready: Promise<void>): Records {

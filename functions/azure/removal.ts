@@ -4,7 +4,8 @@ import { placeOf } from '../model/id.ts';
 import type { EndState, JobRecord } from '../model/job-record.ts';
 import type { Removal } from '../pipeline/ports.ts';
 import { fromEntity } from './record-entity.ts';
-import { inTransactions, isMissing } from './tables.ts';
+import { isMissing } from './status.ts';
+import { inTransactions } from './tables.ts';
 
 interface Tombstone {
   removedAt: string;

@@ -8,7 +8,8 @@ import { odata, type TableClient, type TransactionAction } from '@azure/data-tab
 import { type Schedule, wakeAt } from '../model/schedule.ts';
 import type { ScheduleFilter, Schedules } from '../pipeline/ports.ts';
 import { GroupCommit } from './group-commit.ts';
-import { isChanged, isMissing, pageOf } from './tables.ts';
+import { isChanged, isMissing } from './status.ts';
+import { pageOf } from './tables.ts';
 
 // Read one by one at each look; each takes some 2,000 changes a second.
 const shards = Array.from({ length: 16 }, (_, shard) => shard.toString(16));

@@ -1,12 +1,6 @@
 /** What the tables have in common. */
 import type { TableClient, TransactionAction } from '@azure/data-tables';
-
-export const isMissing = (error: unknown): boolean =>
-  (error as { statusCode?: number }).statusCode === 404;
-
-/** It has another ETag than was said. */
-export const isChanged = (error: unknown): boolean =>
-  (error as { statusCode?: number }).statusCode === 412;
+import { isMissing } from './status.ts';
 
 /** The first page of a list that has anything in it, and where to go on. */
 export async function pageOf(

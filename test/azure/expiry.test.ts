@@ -7,7 +7,7 @@ import { createRecords } from '../../functions/azure/records.ts';
 import { createRemoval } from '../../functions/azure/removal.ts';
 import { JobExpiredError, JobNotFoundError } from '../../functions/errors.ts';
 import type { EndedRecord } from '../../functions/model/event.ts';
-import { idOfOccurrence } from '../../functions/model/id.ts';
+import { idOfOccurrence, placeOf } from '../../functions/model/id.ts';
 import { removeExpired, withExpiry } from '../../functions/pipeline/expiry.ts';
 import { find } from '../../functions/pipeline/find.ts';
 import { testStorage } from '../support/storage.ts';
@@ -114,4 +114,24 @@ test('more than a transaction holds go at once, and what was half removed is rem
   assert.equal(await removeExpired(app), 0);
   await assert.rejects(find(app, records[7]?.id ?? ''), JobExpiredError);
   await assert.rejects(find(app, records[240]?.id ?? ''), JobExpiredError);
+});
+
+test('tombstones of a partition go one by one, each thirty days after its job', async () => {
+  const app = await open('partition');
+  // Ids that senders chose share few partitions for ever.
+  const { partition } = placeOf('orders-1');
+  const other = Array.from({ length: 100_000 }, (_, n) => `orders-${n}`).find(
+    (id) => id !== 'orders-1' && placeOf(id).partition === partition,
+  );
+  assert.ok(other);
+  await app.records.write({ ...ended('x', 1), id: 'orders-1' }, undefined);
+  await app.records.write({ ...ended('x', 24 * 20), id: other }, undefined);
+  app.later(2);
+  await removeExpired(app);
+  app.later(24 * 20 + 2);
+  await removeExpired(app);
+  app.later(24 * 32);
+  await removeExpired(app);
+  await assert.rejects(find(app, 'orders-1'), JobNotFoundError);
+  await assert.rejects(find(app, other), JobExpiredError);
 });

@@ -324,3 +324,30 @@ test('a state that is too large is told where it is set', async () => {
   );
   assert.equal(record().error?.code, 'session_state_too_large');
 });
+
+test('an ordered job that is cancelled in its backoff lets its key go within seconds', async () => {
+  const ended: [string, number][] = [];
+  const backoff = { initial: '9m', max: '9m', jitter: false } as const;
+  const type = typeOf(
+    async (job) => {
+      if (job.asker.requestedBy === 'first') throw new Error('again in nine minutes');
+      ended.push([job.id, world.now]);
+      return 1;
+    },
+    { key: () => 'k', ordered: true, backoff },
+  );
+  const world: World = new World([type]);
+  const app = world.app();
+  const began = world.now;
+  const { record: first } = await submit(app, type.with({}, { requestedBy: 'first' }));
+  await submit(app, type.with({}, { requestedBy: 'second' }));
+  const running = world.run(() => 0);
+  while (world.record(first.id)?.attempt === 1) await new Promise((r) => setImmediate(r));
+  await cancel(app, first.id);
+  await running;
+  assert.equal(world.record(first.id)?.state, 'cancelled');
+  assert.ok(
+    (ended[0]?.[1] ?? Infinity) - began < 30_000,
+    'the second did not wait for the backoff',
+  );
+});

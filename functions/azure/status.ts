@@ -1,0 +1,12 @@
+/** What storage answered, by HTTP status: the one place that looks into the SDKs' errors. */
+
+const statusOf = (error: unknown): number | undefined =>
+  (error as { statusCode?: number }).statusCode;
+
+export const isMissing = (error: unknown): boolean => statusOf(error) === 404;
+
+/** Somebody else was first to make it. */
+export const isThere = (error: unknown): boolean => statusOf(error) === 409;
+
+/** It has another ETag than was said. */
+export const isChanged = (error: unknown): boolean => statusOf(error) === 412;
