@@ -177,7 +177,7 @@ function eachIsCounted(life: Life, { apartMs, byHand }: Conditions, world: Sched
 }
 
 const isSentIn = ({ sentAt, id }: Run, { born, died, noted }: Life, { now }: Schedulers): boolean =>
-  noted.has(id) || (sentAt >= born && sentAt <= (died ?? now));
+  noted.has(id) || (sentAt >= born && sentAt < (died ?? now + 1));
 
 /** One timing that goes on under another input or overlap is one. */
 function merged(reigns: readonly Reign[]): Reign[] {
