@@ -224,6 +224,15 @@ export class QueueNotFoundError extends LonghaulError {
   }
 }
 
+/** The broker takes this message at no time: it is too large, or lacks the session that its queue asks for. */
+export class MessageRefusedError extends LonghaulError {
+  constructor(queue: string, cause: Error) {
+    super('message_refused', 422, `Queue '${queue}' refuses the message: ${cause.message}`, {
+      cause,
+    });
+  }
+}
+
 /** A setting is missing or wrong: the app does not start. */
 export class SettingsError extends LonghaulError {
   constructor(message: string) {
@@ -298,17 +307,6 @@ export class ChildFailedError extends NonRetryableError {
   }
 }
 
-/** A value that JSON does not give back as it was. */
-export class NotJsonError extends NonRetryableError {
-  /** `what`: which value, and what of it is no JSON. */
-  constructor(what: string, options: ErrorOptions = {}) {
-    super(`${what}. Return text, numbers, lists and plain objects instead.`, {
-      ...options,
-      code: 'not_json',
-    });
-  }
-}
-
 /** A handler ended while something it had begun was under way, and nobody waited for it. */
 export class NotAwaitedError extends NonRetryableError {
   constructor(what: string, begun: string | undefined, cause?: unknown) {
@@ -328,13 +326,6 @@ export class UnhandledRejectionError extends LonghaulError {
       { cause },
     );
     if (cause.stack) this.stack = `${this.name}: ${this.message}\n${cause.stack}`;
-  }
-}
-
-/** What a job kept was removed by hand. */
-export class BlobGoneError extends NonRetryableError {
-  constructor(blob: string) {
-    super(`The blob '${blob}' is gone: it was removed by hand.`, { code: 'blob_gone' });
   }
 }
 

@@ -11,7 +11,8 @@ const everyMs = 60_000;
 type Counts = Record<string, number> & { waitMs: number; runMs: number };
 
 export class Tally {
-  #counts: Record<string, Counts> = {};
+  // A sender may call a type anything, `__proto__` too.
+  #counts = new Map<string, Counts>();
   #cancel: (() => void) | undefined;
   readonly #clock: Pick<Clock, 'after'>;
   readonly #log: Log;
@@ -23,8 +24,8 @@ export class Tally {
 
   count(what: Happening, { type, createdAt, startedAt, finishedAt }: JobRecord): void {
     if (!(hasEnded as (state: string) => boolean)(what)) return;
-    this.#counts[type] ??= { waitMs: 0, runMs: 0 };
-    const of = this.#counts[type];
+    const of = this.#counts.get(type) ?? ({ waitMs: 0, runMs: 0 } as Counts);
+    this.#counts.set(type, of);
     of[what] = (of[what] ?? 0) + 1;
     if (startedAt) of.waitMs += Date.parse(startedAt) - Date.parse(createdAt);
     if (startedAt && finishedAt) of.runMs += Date.parse(finishedAt) - Date.parse(startedAt);
@@ -35,8 +36,8 @@ export class Tally {
   flush(): void {
     this.#cancel?.();
     this.#cancel = undefined;
-    if (Object.keys(this.#counts).length === 0) return;
-    this.#log('info', `${tallyPrefix} ${JSON.stringify(this.#counts)}`);
-    this.#counts = {};
+    if (this.#counts.size === 0) return;
+    this.#log('info', `${tallyPrefix} ${JSON.stringify(Object.fromEntries(this.#counts))}`);
+    this.#counts.clear();
   }
 }

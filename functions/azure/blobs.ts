@@ -4,6 +4,20 @@ import { NonRetryableError } from '../errors.ts';
 import type { Blobs } from '../pipeline/ports.ts';
 import { isMissing } from './status.ts';
 
+/**
+ * The client of a blob of this container, and of no other: the SDK leaves `/` in a name as it is, and a
+ * `..` between two of them would lead out of it. @throws NonRetryableError
+ */
+function clientOf(container: ContainerClient, name: string) {
+  const isPlain = name.split(/[/\\]/).every((part) => !/^(\.|%2e){0,2}$/i.test(part));
+  const client = isPlain ? container.getBlobClient(name) : undefined;
+  if (client?.name === name && client.containerName === container.containerName) return client;
+  throw new NonRetryableError(
+    `'${name.slice(0, 200)}' is no name of a blob here: its parts must not be empty, '.' or '..'.`,
+    { code: 'bad_blob_name' },
+  );
+}
+
 export const ownContainer = 'longhaul';
 export const inboxContainer = 'inbox';
 
@@ -14,7 +28,8 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
     async write(name, content, contentType) {
       await ready;
       const blobHTTPHeaders = { blobContentType: contentType };
-      await own.getBlockBlobClient(name).uploadData(content, { blobHTTPHeaders });
+      const client = clientOf(own, name).getBlockBlobClient();
+      await client.uploadData(content, { blobHTTPHeaders });
     },
     async read(name) {
       await ready;
@@ -22,12 +37,12 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
     },
     async remove(name) {
       await ready;
-      await own.getBlobClient(name).deleteIfExists();
+      await clientOf(own, name).deleteIfExists();
     },
     async removeAll(prefix) {
       await ready;
       for await (const { name } of own.listBlobsFlat({ prefix }))
-        await own.getBlobClient(name).deleteIfExists();
+        await clientOf(own, name).deleteIfExists();
     },
     async readInbox(name) {
       await ready;
@@ -42,7 +57,7 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
 
 async function download(container: ContainerClient, name: string) {
   try {
-    const { readableStreamBody, contentType } = await container.getBlobClient(name).download();
+    const { readableStreamBody, contentType } = await clientOf(container, name).download();
     const chunks: Buffer[] = [];
     for await (const chunk of readableStreamBody ?? []) chunks.push(Buffer.from(chunk as Buffer));
     return {

@@ -6,7 +6,7 @@ import {
   type ServiceBusSender,
 } from '@azure/service-bus';
 import Long from 'long';
-import { QueueNotFoundError } from '../errors.ts';
+import { MessageRefusedError, QueueNotFoundError } from '../errors.ts';
 import type { OutgoingMessage } from '../model/message.ts';
 import type { Queue } from '../pipeline/ports.ts';
 import { toIncoming } from './delivery.ts';
@@ -143,8 +143,10 @@ class Outlet {
   }
 
   #explain(error: unknown): unknown {
-    return isServiceBusError(error) && error.code === 'MessagingEntityNotFound'
-      ? new QueueNotFoundError(this.#queue, error)
-      : error;
+    if (!isServiceBusError(error) || error.retryable) return error;
+    if (error.code === 'MessagingEntityNotFound') return new QueueNotFoundError(this.#queue, error);
+    const isRefused =
+      error.code === 'MessageSizeExceeded' || error.message.startsWith('InvalidOperationError');
+    return isRefused ? new MessageRefusedError(this.#queue, error) : error;
   }
 }

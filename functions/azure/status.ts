@@ -5,6 +5,9 @@ const statusOf = (error: unknown): number | undefined =>
 
 export const isMissing = (error: unknown): boolean => statusOf(error) === 404;
 
+/** The request itself is wrong. */
+export const isMalformed = (error: unknown): boolean => statusOf(error) === 400;
+
 /** Somebody else was first to make it. */
 export const isThere = (error: unknown): boolean => statusOf(error) === 409;
 

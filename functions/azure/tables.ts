@@ -1,6 +1,7 @@
 /** What the tables have in common. */
 import type { TableClient, TransactionAction } from '@azure/data-tables';
-import { isMissing } from './status.ts';
+import { BadRequestError } from '../errors.ts';
+import { isMalformed, isMissing } from './status.ts';
 
 /** The first page of a list that has anything in it, and where to go on. */
 export async function pageOf(
@@ -12,12 +13,31 @@ export async function pageOf(
   const pages = table
     .listEntities({ queryOptions: { filter } })
     .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
-  for await (const page of pages) {
+  for await (const page of readable(pages, cursor)) {
     // A page may be empty and still not the last: the service scanned its share in vain.
     if (page.length === 0 && page.continuationToken) continue;
     return { entities: page, cursor: page.continuationToken };
   }
   return { entities: [], cursor: undefined };
+}
+
+const badCursor = (cause: unknown) =>
+  new BadRequestError(
+    'The cursor cannot be read.',
+    [{ pointer: '/cursor', message: 'is not one that a page before gave' }],
+    { cause },
+  );
+
+/** The pages, with an error that says so when it is the cursor that cannot be read. */
+async function* readable<T>(pages: AsyncIterable<T>, cursor: string | undefined) {
+  try {
+    yield* pages;
+  } catch (cause) {
+    // The SDK reads it as JSON, and takes what it gets.
+    const isUnread = cause instanceof SyntaxError || cause instanceof TypeError;
+    if (cursor === undefined || !(isUnread || isMalformed(cause))) throw cause;
+    throw badCursor(cause);
+  }
 }
 
 // Learn, "Performing entity group transactions".

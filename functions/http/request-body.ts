@@ -4,7 +4,12 @@ import type { JobRequest } from '../define-job.ts';
 import { BadRequestError, listIssues, toPointer } from '../errors.ts';
 import { durationSchema as duration } from '../model/duration.ts';
 
-const text = z.string().min(1).max(256);
+const text = z
+  .string()
+  .min(1)
+  .max(256)
+  // Neither storage nor the bus can keep one.
+  .refine((given) => !/\p{Cs}/u.test(given), 'holds half of a character (a lone surrogate)');
 
 export const requestBody = z.strictObject({
   type: z.string('is missing: name the job type').min(1),
@@ -16,7 +21,7 @@ export const requestBody = z.strictObject({
   expiresIn: duration.optional(),
   priority: z.enum(['urgent', 'standard', 'bulk', 'heavy']).optional(),
   replyTo: text.optional(),
-  replyToSessionId: text.max(128).optional(),
+  replyToSessionId: text.refine((id) => id.length <= 128, 'has 128 characters at most').optional(),
   correlationId: text.optional(),
   callback: z.strictObject({ url: z.string().max(2048) }).optional(),
   requestedBy: text.optional(),

@@ -1,4 +1,5 @@
 /** The ends of jobs by who asked for them, so that a page can say "your report is ready". */
+import { createHash } from 'node:crypto';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Notes } from './ports.ts';
 
@@ -11,7 +12,9 @@ export interface Announcement {
   finishedAt: string;
 }
 
-const kindOf = (requestedBy: string) => `ended ${requestedBy}`;
+// A name may hold anything and be as long as it likes; a key of storage may not.
+const kindOf = (requestedBy: string) =>
+  `ended ${createHash('sha256').update(requestedBy).digest('hex')}`;
 const nameOf = ({ id, finishedAt }: JobRecord) => `${finishedAt}_${id}`;
 
 /** Nothing for a job of which nobody says who asked for it. Done twice it is done once. */

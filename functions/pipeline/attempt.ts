@@ -93,7 +93,7 @@ async function run(
 ): Promise<Happened> {
   let input: unknown;
   try {
-    const raw = await fromBody(worker.blobs, message);
+    const raw = await fromBody(worker.blobs, message.id, message);
     input = await validate(definition.input, raw, 'The input');
   } catch (error) {
     const happened = invalid(error);

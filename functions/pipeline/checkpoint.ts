@@ -173,7 +173,7 @@ export class Checkpoint {
     return value;
   }
 
-  /** Resolves when it is kept; `also` goes into the record with the same write. @throws NotJsonError */
+  /** Resolves when it is kept; `also` goes into the record with the same write. @throws NonRetryableError, code `not_json` */
   async put(...what: Put): Promise<void> {
     const put = this.#put(...what);
     this.#puts.add(put);

@@ -1,8 +1,8 @@
 /** Values too large for a message or a record go to a blob, and its name goes in their place. */
-import { BadMessageError, BlobGoneError } from '../errors.ts';
+import { BadMessageError, NonRetryableError } from '../errors.ts';
 import type { Kept } from '../model/job-record.ts';
 import { blobContentType } from '../model/message.ts';
-import { inputBlob } from '../model/names.ts';
+import { folderOf, inputBlob } from '../model/names.ts';
 import { toJson } from './json.ts';
 import type { Blobs } from './ports.ts';
 
@@ -34,11 +34,17 @@ interface Body {
   contentType?: string | undefined;
 }
 
-/** The input that a message carries or names. @throws BadMessageError; any other Error when storage is out of reach */
-export async function fromBody(blobs: Blobs, message: Body): Promise<unknown> {
+/**
+ * The input that a message of the job `id` carries or names. @throws BadMessageError; any other Error
+ * when storage is out of reach
+ */
+export async function fromBody(blobs: Blobs, id: string, message: Body): Promise<unknown> {
   if (message.contentType !== blobContentType) return parse(message.body);
   const blob = blobNamed(message);
   if (blob === undefined) throw new BadMessageError('it is to name the blob of its input');
+  // Of its own: what other jobs keep is none of its business.
+  if (!blob.startsWith(folderOf(id)))
+    throw new BadMessageError(`the blob '${blob.slice(0, 200)}' is not one of this job`);
   const found = await blobs.read(blob);
   if (!found) throw new BadMessageError(`the blob '${blob}' that holds the input is not there`);
   return parse(found.content);
@@ -64,7 +70,7 @@ function blobNamed({ body }: Body): string | undefined {
 
 /**
  * Keeps a JSON value beside a record; `blob` is the name it gets when it is large, `what` says whose
- * value it is. @throws NotJsonError
+ * value it is. @throws NonRetryableError, code `not_json`
  */
 export async function keep(
   blobs: Blobs,
@@ -97,10 +103,13 @@ export const bodyOf = (input: Kept) =>
     ? { body: Buffer.from(input.json), contentType: 'application/json' }
     : { body: Buffer.from(JSON.stringify(input)), contentType: blobContentType };
 
-/** The JSON text of a kept value. @throws BlobGoneError */
+/** The JSON text of a kept value. @throws NonRetryableError, code `blob_gone` */
 export async function kept(blobs: Blobs, value: Kept): Promise<string> {
   if ('json' in value) return value.json;
   const found = await blobs.read(value.blob);
-  if (!found) throw new BlobGoneError(value.blob);
+  if (!found)
+    throw new NonRetryableError(`The blob '${value.blob}' is gone: it was removed by hand.`, {
+      code: 'blob_gone',
+    });
   return found.content.toString('utf8');
 }

@@ -1,5 +1,5 @@
 /** Values of handlers as JSON text: what JSON would change or drop is refused, by its path. */
-import { NotJsonError, toPointer } from '../errors.ts';
+import { NonRetryableError, toPointer } from '../errors.ts';
 
 /** What stands in the way of a value's coming back as it was; undefined if nothing does. */
 function whyNot(value: unknown): string | undefined {
@@ -25,7 +25,7 @@ const isUnlikeJson = (value: object | null): boolean =>
   value instanceof ArrayBuffer ||
   ArrayBuffer.isView(value);
 
-/** `what`: whose value it is, at the beginning of a sentence. @throws NotJsonError */
+/** `what`: whose value it is, at the beginning of a sentence. @throws NonRetryableError, code `not_json` */
 export function toJson(value: unknown, what: string): string {
   let wrong = false;
   // `toJSON` of a date has been called by then: what was there stands in the holder.
@@ -37,10 +37,10 @@ export function toJson(value: unknown, what: string): string {
     const text = JSON.stringify(value, look) ?? 'null';
     if (!wrong) return text;
   } catch (cause) {
-    throw new NotJsonError(`${what} is not JSON: ${(cause as Error).message}`, { cause });
+    throw notJson(what, (cause as Error).message, cause);
   }
   const [pointer, why] = find(value, []) ?? ['', 'cannot be written as JSON'];
-  throw new NotJsonError(`${what} is not JSON: ${pointer || 'it'} ${why}`);
+  throw notJson(what, `${pointer || 'it'} ${why}`);
 }
 
 /** The first place that is not JSON, by its pointer. */
@@ -54,3 +54,9 @@ function find(value: unknown, path: readonly string[]): [string, string] | undef
   }
   return undefined;
 }
+
+const notJson = (what: string, why: string, cause?: unknown) =>
+  new NonRetryableError(
+    `${what} is not JSON: ${why}. Return text, numbers, lists and plain objects instead.`,
+    { code: 'not_json', cause },
+  );

@@ -40,7 +40,7 @@ async function refuseEqual(
 ): Promise<void> {
   const known = app.types.find(type);
   if (!known?.definition.unique) return;
-  const raw = await fromBody(app.blobs, content);
+  const raw = await fromBody(app.blobs, id, content);
   const input = await validate(known.definition.input, raw, 'The input');
   const name = uniqueName(known, input, asker);
   if (name === undefined) return;

@@ -34,7 +34,7 @@ export class KeyState {
     return (this.#pending ? this.#pending.value : await this.#found(port)) as T | undefined;
   }
 
-  /** @throws NotJsonError; NonRetryableError for a state that is too large */
+  /** @throws NonRetryableError for what is no JSON or too large */
   async set(value: unknown): Promise<void> {
     this.#port();
     const bytes = Buffer.byteLength(toJson(value, 'The session state'));

@@ -5,7 +5,7 @@
  * and whatever is done again follows from it (`consequences`), under message ids that the broker
  * recognises. The delivery is answered last: until then it comes back to whoever takes it next.
  */
-import { QueueNotFoundError } from '../errors.ts';
+import { isRefusal } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
@@ -79,20 +79,22 @@ export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
 }
 
 export async function sendAll(
-  { queue, log }: Pick<Settling, 'queue' | 'log'>,
+  { queue, log, topology }: Pick<Settling, 'queue' | 'log' | 'topology'>,
   sends: readonly OutgoingMessage[],
 ): Promise<void> {
+  const { lanes, completions } = topology;
+  const isOurs = (name: string) =>
+    name === completions || lanes.some(({ plain, keyed }) => name === plain || name === keyed);
   await Promise.all(
     sends.map(async (send) => {
       try {
         await queue.send(send);
       } catch (error) {
-        // A reply queue that was removed must not hold up the job.
-        if (!(error instanceof QueueNotFoundError)) throw error;
-        log(
-          'warn',
-          `job ${send.subject ?? send.messageId}: ${error.message} The message is dropped.`,
-        );
+        // A reply that can never be delivered must not hold up its job; what goes on with it must not
+        // be lost.
+        if (!isRefusal(error) || isOurs(send.queue)) throw error;
+        const job = send.subject ?? send.messageId;
+        log('warn', `job ${job}: ${error.message} The message is dropped.`, { job });
       }
     }),
   );

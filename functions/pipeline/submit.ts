@@ -8,6 +8,7 @@
 import type { Asker, JobRequest, RequestOptions } from '../define-job.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
 import { type Duration, toMs } from '../model/duration.ts';
+import { callbackType } from '../model/event.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
@@ -57,7 +58,9 @@ export interface Origin extends Asker {
 /** @throws UnknownJobTypeError, InvalidInputError, BadRequestError */
 export async function check(app: Submitting, request: JobRequest, origin: Origin = {}) {
   const known = app.types.find(request.type);
-  if (!known) throw new UnknownJobTypeError(request.type, app.types.names);
+  // Only the end of a job makes a callback: else anybody could have us sign what they like.
+  if (!known || request.type === callbackType)
+    throw new UnknownJobTypeError(request.type, app.types.names);
   const input = await validate(known.definition.input, request.input, 'The input');
   const { options = {} } = request;
   const now = app.clock.now();
@@ -261,8 +264,17 @@ function startBefore(known: KnownType, options: RequestOptions, from: Date) {
   return { startBefore: new Date(from.getTime() + toMs(limit)).toISOString() };
 }
 
-function checkReplyTo({ replies }: Topology, { replyTo }: RequestOptions): void {
-  if (replyTo === undefined || replies.includes(replyTo)) return;
+function checkReplyTo(topology: Topology, { replyTo, replyToSessionId }: RequestOptions): void {
+  const { replies, queues } = topology;
+  if (replyTo === undefined) return;
+  const needsSession = queues.some(
+    ({ name, requiresSession }) => name === replyTo && requiresSession,
+  );
+  if (needsSession && replyToSessionId === undefined)
+    throw new BadRequestError(`The reply queue '${replyTo}' takes replies by session.`, [
+      { pointer: '/replyToSessionId', message: `is missing: name the session to reply to` },
+    ]);
+  if (replies.includes(replyTo)) return;
   throw new BadRequestError(`There is no reply queue '${replyTo}'.`, [
     { pointer: '/replyTo', message: `is none of ${replies.join(', ')}` },
   ]);

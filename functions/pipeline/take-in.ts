@@ -68,7 +68,7 @@ async function nameOf(
   { requestedBy }: JobRecord,
   known: KnownType,
 ): Promise<Named> {
-  const raw = await fromBody(app.blobs, message);
+  const raw = await fromBody(app.blobs, message.id, message);
   const input = await validate(known.definition.input, raw, 'The input');
   const asker = requestedBy === undefined ? {} : { requestedBy };
   try {

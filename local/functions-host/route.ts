@@ -8,6 +8,15 @@ export interface Route {
   weight: string;
 }
 
+/** As it came where it cannot be decoded: the app says what is wrong with it. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
 const constraints: Record<string, string> = {
   int: '-?\\d+',
   long: '-?\\d+',
@@ -44,7 +53,7 @@ export function compileRoute(template: string, methods: readonly string[]): Rout
       const captured = names.map((name, i) => [name, found[i + 1]] as const);
       return Object.fromEntries(
         captured.flatMap(([name, value]) =>
-          value === undefined ? [] : [[name, decodeURIComponent(value)] as const],
+          value === undefined ? [] : [[name, decoded(value)] as const],
         ),
       );
     },

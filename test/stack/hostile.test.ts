@@ -1,0 +1,99 @@
+/** Requests and messages that nobody sends by accident: refused, and nothing is changed or held up. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { ServiceBusClient } from '@azure/service-bus';
+import { createClient, type Problem } from '../support/client.ts';
+import { testStack } from '../support/stack.ts';
+import { until } from '../support/until.ts';
+
+let stack: Awaited<ReturnType<typeof testStack>>;
+let client: ReturnType<typeof createClient>;
+
+before(async () => {
+  stack = await testStack();
+  client = createClient(stack.url);
+});
+after(() => stack?.remove());
+
+async function refused(body: object, status: number): Promise<Problem> {
+  const response = await client.post({ type: 'test.echo', input: { value: 1 }, ...body });
+  assert.equal(response.status, status, await response.clone().text());
+  return (await response.json()) as Problem;
+}
+
+test('an address that cannot be decoded is a 404, and the stack goes on', async () => {
+  assert.equal((await client.call('/jobs/%ff')).status, 404);
+  assert.equal((await client.call('/job-types')).status, 200);
+});
+
+test('a cursor that no page gave is a 400', async () => {
+  for (const cursor of ['x', 'eyJ9', '%00', 'bnVsbA=='])
+    assert.equal((await client.call(`/jobs?cursor=${cursor}`)).status, 400, cursor);
+});
+
+test('half a character in a name is refused', async () => {
+  const { errors } = await refused({ requestedBy: '\ud800' }, 400);
+  assert.equal(errors?.[0]?.pointer, '/requestedBy');
+});
+
+test('a name of 256 characters of three bytes is taken, and its job ends', async () => {
+  const { id } = await client.submit('test.echo', { value: 1 }, { requestedBy: '語'.repeat(256) });
+  assert.equal((await client.ended(id)).state, 'succeeded');
+});
+
+test('a reply queue by session without a session is refused', async () => {
+  const { errors } = await refused({ replyTo: 'replies-keyed' }, 400);
+  assert.equal(errors?.[0]?.pointer, '/replyToSessionId');
+});
+
+test('nobody submits a callback', async () => {
+  const body = {
+    type: 'longhaul.callback',
+    input: { url: 'https://example.com', id: 'x', event: {} },
+  };
+  assert.equal((await refused(body, 422)).code, 'unknown_job_type');
+});
+
+test('no blob outside the inbox is read, whatever it is called', async () => {
+  for (const blob of [
+    '../longhaul/jobs/x/input.json',
+    'a/../../longhaul/x',
+    '..',
+    'a//b',
+    '..\\x',
+    '%2e%2e/x',
+  ]) {
+    const { id } = await client.submit('report', { blob, groupBy: ['city'] });
+    const { state, error } = await client.ended(id);
+    assert.deepEqual([state, error?.code], ['failed', 'bad_blob_name'], blob);
+  }
+});
+
+test('a message whose reply can go nowhere, or of any type, or that names another’s blob, holds up none', async () => {
+  const bus = new ServiceBusClient(stack.serviceBus);
+  try {
+    const sender = bus.createSender('standard');
+    const sent = (messageId: string, type: string, more: object = {}) =>
+      sender.sendMessages({
+        ...{ messageId, body: { value: 1 }, contentType: 'application/json' },
+        ...{ applicationProperties: { type }, ...more },
+      });
+    await sent('no-session', 'test.echo', { replyTo: 'replies-keyed' });
+    await sent('proto', '__proto__');
+    await sent('claim', 'test.echo', {
+      contentType: 'application/vnd.longhaul.blob+json',
+      body: { blob: 'jobs/another/input.json' },
+    });
+    const ended = (id: string) =>
+      until(`the end of ${id}`, async () => {
+        const status = await client.get(id).catch(() => undefined);
+        return status && ['succeeded', 'failed'].includes(status.state) && status;
+      });
+    assert.equal((await ended('no-session')).state, 'succeeded');
+    assert.equal((await ended('proto')).state, 'failed');
+    assert.match((await ended('claim')).error?.message ?? '', /not one of this job/);
+    assert.equal((await client.call('/job-types')).status, 200);
+  } finally {
+    await bus.close();
+  }
+});
