@@ -6,7 +6,7 @@
  * `kept()` resolves when it survives the process.
  */
 import type { Content } from '../amqp/message.ts';
-import type { EntityJournal, Kept } from '../store/journal.ts';
+import type { EntityJournal, Kept, KeptMessage } from '../store/journal.ts';
 import type { BrokerClock } from '../time.ts';
 import { trace } from '../trace.ts';
 import { checkReceive, checkSend } from './access.ts';
@@ -339,14 +339,19 @@ export class Queue {
     for (const [key, duplicate] of kept.duplicates) this.#duplicates?.restore(key, duplicate);
     for (const [id, state] of kept.sessionStates)
       if (this.sessions) this.sessions.get(id).state = state;
-    for (const [sequence, { meta, bare, hasOwnMeta }] of kept.messages) {
-      const message = fromMeta(sequence, meta, bare);
-      message.hasOwnMeta = hasOwnMeta;
-      this.#restoreMessage(message, releaseLocks);
-    }
+    for (const [sequence, message] of kept.messages)
+      try {
+        this.#restoreMessage(sequence, message, releaseLocks);
+      } catch (fault) {
+        // Or no start would come past it.
+        this.#journal.setAsideUnread(sequence, message);
+        process.emitWarning(`Message ${sequence} of ${this.settings.name} was set aside: ${fault}`);
+      }
   }
 
-  #restoreMessage(message: Message, releaseLocks: boolean): void {
+  #restoreMessage(sequence: number, kept: KeptMessage, releaseLocks: boolean): void {
+    const message = fromMeta(sequence, kept.meta, kept.bare);
+    message.hasOwnMeta = kept.hasOwnMeta;
     const session = this.#sessionOf(message);
     this.stock.add(message, session);
     this.#custody.lifetimes.watch(message);

@@ -146,7 +146,7 @@ function wholeOf(meta: Buffer, bare: Buffer): Buffer {
 }
 
 function partsOf(whole: Buffer): KeptMessage {
-  const end = 4 + whole.readUInt32BE(0);
+  const end = 4 + (whole.length < 4 ? 0 : whole.readUInt32BE(0));
   return { meta: whole.subarray(4, end), bare: whole.subarray(end), hasOwnMeta: false };
 }
 
@@ -197,8 +197,12 @@ export class EntityJournal {
 
   /** Keeps the bytes where they are not read again. */
   setAside(message: Message): void {
-    const name = digits(message.sequence);
-    this.#set(`x/${name}`, () => wholeOf(toMeta(message), message.content.bare));
+    this.setAsideUnread(message.sequence, { meta: toMeta(message), bare: message.content.bare });
+  }
+
+  setAsideUnread(sequence: number, { meta, bare }: Pick<KeptMessage, 'meta' | 'bare'>): void {
+    const name = digits(sequence);
+    this.#set(`x/${name}`, wholeOf(meta, bare));
     this.#set(`b/${name}`, undefined);
     this.#set(`m/${name}`, undefined);
   }
