@@ -60,7 +60,9 @@ test('a deleted entity ends senders, receivers and both management links; opened
     const sender = connection.open_sender('gone');
     const receiver = connection.open_receiver('gone');
     const { sender: requests } = await requestsTo(connection, 'gone/$management');
-    const answers = connection.find_receiver((link: rhea.Receiver) => /answers/.test(link.target?.address ?? ''));
+    const answers = connection.find_receiver((link: rhea.Receiver) =>
+      /answers/.test(link.target?.address ?? ''),
+    );
     const ended = [sender, receiver, requests, answers].map(conditionOf);
     await admin().deleteQueue('gone');
     assert.deepEqual(

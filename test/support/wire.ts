@@ -56,13 +56,13 @@ export const source = (address: string) => described(0x28, [address]);
 export const target = (address: string) => described(0x29, [address]);
 
 /** SASL, open and begin: all that comes before links, in one piece. */
-export const hello = (): Buffer =>
+export const hello = (window = 2048): Buffer =>
   Buffer.concat([
     protocol.sasl,
     frame(code.saslInit, [types.wrap_symbol('ANONYMOUS')], { type: 1 }),
     protocol.amqp,
     frame(code.open, ['wire']),
-    frame(code.begin, [null, uint(0), uint(2048), uint(2048)]),
+    frame(code.begin, [null, uint(0), uint(window), uint(2048)]),
   ]);
 
 /** `handle` of a link on which the client sends, or with `receives` the other way. */
@@ -79,6 +79,12 @@ export const attach = (handle: number, address: string, receives = false, more: 
     null,
     receives ? null : uint(0),
     ...more,
+  ]);
+
+export const credit = (handle: number, count: number, window = 2048) =>
+  frame(code.flow, [
+    ...[uint(0), uint(window), uint(0), uint(2048)],
+    ...[uint(handle), uint(0), uint(count)],
   ]);
 
 export interface Heard {
