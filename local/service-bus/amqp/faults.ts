@@ -20,17 +20,24 @@ export function undecodable(cause: unknown): ServiceBusFault {
 
 /** Attach with no terminus and detach with the error, in one write: the SDKs read the two together. */
 export function refuse(link: SenderInternals | ReceiverInternals, fault: unknown): void {
-  const { condition, description } = toAmqpError(fault);
   link.local.attach['source'] = null;
   link.local.attach['target'] = null;
-  (link as unknown as Receiver).close({ condition, description });
+  (link as unknown as Receiver).close(toAmqpError(fault));
 }
 
-export function toAmqpError(fault: unknown): { condition: string; description: string } {
+/** An error as AMQP has it; clients of other makers look for all three fields. */
+export interface AmqpError {
+  condition: string;
+  description: string;
+  info: Record<string, never>;
+}
+
+export function toAmqpError(fault: unknown): AmqpError {
+  const info = {};
   if (fault instanceof ServiceBusFault)
-    return { condition: fault.condition, description: fault.message };
+    return { condition: fault.condition, description: fault.message, info };
   if (fault instanceof ZodError)
-    return { condition: 'com.microsoft:argument-error', description: wrongIn(fault) };
+    return { condition: 'com.microsoft:argument-error', description: wrongIn(fault), info };
   const text = fault instanceof Error ? fault.message : String(fault);
-  return { condition: 'amqp:internal-error', description: text || 'The broker failed.' };
+  return { condition: 'amqp:internal-error', description: text || 'The broker failed.', info };
 }

@@ -183,8 +183,8 @@ export class ConnectionLinks {
     const open: OpenLink = {
       path: address?.path ?? '',
       session: link.session,
-      gone: ({ condition, message: description }) => {
-        closing.close({ condition, description });
+      gone: (fault) => {
+        closing.close(toAmqpError(fault));
         closing.connection._register();
         this.#leave(link);
       },

@@ -11,8 +11,8 @@ import { type Coordinator, provisionally } from './coordinator.ts';
 import { refuse, toAmqpError } from './faults.ts';
 import { type Annotation, type Envelope, formatMessage } from './message.ts';
 import {
-  accepted,
   attachOf,
+  echoed,
   freeDelivery,
   holdBack,
   rejected,
@@ -219,7 +219,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
       if (transaction) {
         transaction.settle(this.#queue, token, toSettlement(outcome, state));
         const id = transactionIdOf(delivery) ?? '';
-        settleDelivery(delivery, provisionally(id, accepted()));
+        settleDelivery(delivery, provisionally(id, echoed(outcome)));
         return;
       }
       this.#queue.settle(token, toSettlement(outcome, state));
@@ -228,7 +228,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
       return;
     }
     this.#queue.kept().then(
-      () => answer(delivery, accepted()),
+      () => answer(delivery, echoed(outcome)),
       (fault) => answer(delivery, rejected(toAmqpError(fault))),
     );
     this.#serve();
@@ -252,7 +252,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   /** Undefined: no session asked for; null: the next free one. */
   #wantedSession(): string | null | undefined {
     const filter = attachOf(this.#sender).source?.filter;
-    if (typeof filter !== 'object' || !(sessionFilter in filter)) return undefined;
+    if (!filter || typeof filter !== 'object' || !(sessionFilter in filter)) return undefined;
     const value = filter[sessionFilter];
     return typeof value === 'string' ? value : null;
   }
@@ -336,8 +336,8 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     }
   }
 
-  gone({ condition, message: description }: ServiceBusFault): void {
-    this.#sender.close({ condition, description });
+  gone(fault: ServiceBusFault): void {
+    this.#sender.close(toAmqpError(fault));
     this.close();
     this.#link.connection._register();
   }

@@ -381,10 +381,23 @@ interface Outcome {
 }
 const outcomes = rhea.message as unknown as {
   accepted(): Outcome;
-  rejected(fields: { error: { condition: string; description: string } }): Outcome;
+  rejected(fields: { error?: object }): Outcome;
+  released(): Outcome;
+  modified(fields: object): Outcome;
 };
+/**
+ * The answer to what a receiver said of a message, if it was done: the same again, as clients wait for
+ * that; of a rejection without the error, which would be one of ours.
+ */
+export function echoed(outcome: string): unknown {
+  const { accepted: yes, rejected: no, released, modified } = outcomes;
+  if (outcome === 'rejected') return no({}).described();
+  if (outcome === 'released') return released().described();
+  return (outcome === 'modified' ? modified({}) : yes()).described();
+}
+
 export const accepted = () => outcomes.accepted().described();
-export const rejected = (error: { condition: string; description: string }) =>
+export const rejected = (error: { condition: string; description: string; info: object }) =>
   outcomes.rejected({ error }).described();
 
 /** rhea's codec, which its typings leave out of `rhea.types`. */

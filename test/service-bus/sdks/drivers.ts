@@ -1,0 +1,41 @@
+/** How the scenarios are driven in each language: what it needs, how it is built, how it is run. */
+import { join } from 'node:path';
+
+export interface Drive {
+  sources: string;
+  cache: string;
+  connection: string;
+  ca: string | undefined;
+}
+
+export interface Driver {
+  language: string;
+  /** The command that shows that the language is there. */
+  needs: string[];
+  /** Commands that fetch packages and build; they cost nothing when that is done. */
+  prepare(sources: string, cache: string): string[][];
+  ways: ('emulator' | 'tls')[];
+  command(drive: Drive): { command: string; args: string[]; env: Record<string, string> };
+}
+
+const python: Driver = {
+  language: 'python',
+  needs: ['python3', '-m', 'venv', '--help'],
+  prepare: (_, cache) => [
+    ['python3', '-m', 'venv', join(cache, 'python')],
+    [join(cache, 'python/bin/pip'), 'install', '-q', 'azure-servicebus'],
+  ],
+  ways: ['emulator', 'tls'],
+  command: ({ sources, cache, connection, ca }) => ({
+    command: join(cache, 'python/bin/python'),
+    args: [
+      join(sources, 'python/driver.py'),
+      join(sources, 'scenarios.json'),
+      connection,
+      ...(ca ? [ca] : []),
+    ],
+    env: {},
+  }),
+};
+
+export const drivers: readonly Driver[] = [python];
