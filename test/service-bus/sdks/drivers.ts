@@ -15,6 +15,8 @@ export interface Driver {
   /** Commands that fetch packages and build; they cost nothing when that is done. */
   prepare(sources: string, cache: string): string[][];
   ways: ('emulator' | 'tls')[];
+  /** Commands by which it is told to trust a certificate, if that is not an argument. */
+  trust?(ca: string): string[][];
   command(drive: Drive): { command: string; args: string[]; env: Record<string, string> };
 }
 
@@ -38,4 +40,37 @@ const python: Driver = {
   }),
 };
 
-export const drivers: readonly Driver[] = [python];
+const java: Driver = {
+  language: 'java',
+  needs: ['mvn', '--version'],
+  prepare: (sources, cache) => [
+    [
+      ...['mvn', '-q', '-f', join(sources, 'java/pom.xml'), 'dependency:copy-dependencies'],
+      `-DoutputDirectory=${join(cache, 'java/lib')}`,
+    ],
+    [
+      ...['javac', '-cp', join(cache, 'java/lib/*'), '-d', join(cache, 'java/out')],
+      join(sources, 'java/Driver.java'),
+    ],
+  ],
+  ways: ['emulator', 'tls'],
+  trust: (ca) => [
+    [
+      ...['keytool', '-importcert', '-noprompt', '-alias', 'bus', '-file', ca],
+      ...['-keystore', `${ca}.jks`, '-storepass', 'of-a-test'],
+    ],
+  ],
+  command: ({ sources, cache, connection, ca }) => ({
+    command: 'java',
+    args: [
+      ...(ca
+        ? [`-Djavax.net.ssl.trustStore=${ca}.jks`, '-Djavax.net.ssl.trustStorePassword=of-a-test']
+        : []),
+      ...['-cp', `${join(cache, 'java/lib/*')}:${join(cache, 'java/out')}`, 'Driver'],
+      ...[join(sources, 'scenarios.json'), connection],
+    ],
+    env: {},
+  }),
+};
+
+export const drivers: readonly Driver[] = [python, java];
