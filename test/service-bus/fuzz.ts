@@ -141,7 +141,7 @@ const http = (random: Random) => {
     '/%',
     '/$Resources/queues?$skip=x',
     '/t/Subscriptions/s/Rules/r',
-    '/q/',
+    '/gone/',
     '/?#',
     '*',
   ]);
@@ -190,7 +190,8 @@ const names = ['messages', 'lock-tokens', 'sequence-numbers', 'message-count', '
 /** Requests with bodies of any shape, each of which is to be answered. */
 async function askAnything(port: number, random: Random): Promise<void> {
   const connection = plainConnection(port);
-  connection.on('disconnected', () => undefined);
+  for (const name of ['disconnected', 'sender_error', 'receiver_error'])
+    connection.on(name, () => undefined);
   try {
     const node = pick(random, ['q', 's', 't/Subscriptions/s', 't']);
     const { ask } = await requestsTo(connection, `${node}/$management`);
