@@ -91,6 +91,9 @@ export interface Heard {
   channel: number;
   code: number;
   fields: unknown[];
+  /** Of a disposition: the code of its outcome, and the fields of its error. */
+  states: number | undefined;
+  error: unknown[] | undefined;
   payload: Buffer;
 }
 
@@ -121,8 +124,11 @@ export async function wire(port: number) {
     const bytes = rest.subarray(0, size);
     rest = rest.subarray(size);
     const { performative, payload, channel } = readFrame(bytes);
+    const state = performative?.value[4] as { descriptor?: Typed; value?: Typed[] } | undefined;
     return {
       channel,
+      states: state?.descriptor && Number(state.descriptor.value),
+      error: (state?.value?.[0] as { value?: unknown[] } | undefined)?.value,
       code: performative?.constructor.descriptor?.numeric ?? 0,
       fields: (performative?.value ?? []).map((field) => types.unwrap(field as Typed)),
       payload: payload ?? Buffer.alloc(0),

@@ -6,6 +6,7 @@ import { type Guard, guardWith } from '../guarded.ts';
 import type { Namespace } from '../namespace.ts';
 import type { BrokerClock } from '../time.ts';
 import { traceLink } from '../trace.ts';
+import { tellApart } from './dispositions.ts';
 import { toAmqpError } from './faults.ts';
 import { Framing } from './framing.ts';
 import { ConnectionLinks } from './links.ts';
@@ -116,6 +117,7 @@ function tuneSession(
   guard: Guard,
   links: ConnectionLinks,
 ): void {
+  tellApart(session);
   tellDirectionsApart(session);
   receiveRaw(session, mostBytes);
   // The client may have given room to its AMQP session, of which no link is told.

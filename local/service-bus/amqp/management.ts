@@ -9,9 +9,10 @@ import type { Transaction } from '../entity/transaction.ts';
 import { toAmqpError } from './faults.ts';
 import { parse } from './incoming.ts';
 import { formatMessage, withoutBody } from './message.ts';
-import { simpleProperties, toEnvelope } from './outgoing.ts';
+import { toEnvelope } from './outgoing.ts';
 import type { Answer } from './request-response.ts';
 import { ruleOperations } from './rule-operations.ts';
+import { simpleProperties } from './settlements.ts';
 import { arrayOf, int, string, symbol, timestamp, tokenBytes, toNumber } from './types.ts';
 
 type Body = Record<string, unknown>;

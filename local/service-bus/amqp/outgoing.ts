@@ -1,7 +1,7 @@
 /** Messages from a queue to a client: credit, delivery, settlement, sessions. */
-import type { Delivery, EventContext, Sender } from 'rhea';
-import type { Consumer, Settlement } from '../entity/consumer.ts';
-import { badArgument, ServiceBusFault, sessionLockLost } from '../entity/errors.ts';
+import rhea, { type Delivery, type EventContext, type Sender } from 'rhea';
+import type { Consumer } from '../entity/consumer.ts';
+import { ServiceBusFault, sessionLockLost } from '../entity/errors.ts';
 import type { Message } from '../entity/message.ts';
 import type { Queue } from '../entity/queue.ts';
 import type { Session } from '../entity/session.ts';
@@ -21,7 +21,13 @@ import {
   settleDelivery,
   transactionIdOf,
 } from './rhea-internals.ts';
+import { toSettlement } from './settlements.ts';
 import { reorderGuid, ticks, tokenBytes } from './types.ts';
+
+const { types } = rhea;
+
+const described = (value: string, descriptor: number | string | undefined) =>
+  descriptor === undefined ? value : types.wrap_described(value, descriptor);
 
 // Bytes that a client was sent and has not read.
 const mostUnread = 4 * 1024 * 1024;
@@ -55,6 +61,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   /** Bytes handed to rhea in this turn of the loop. */
   #unwritten = 0;
   #session: Session | undefined;
+  #filterDescriptor: number | string | undefined;
   #cancelWait: (() => void) | undefined;
   #closed = false;
 
@@ -254,7 +261,11 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const filter = attachOf(this.#sender).source?.filter;
     if (!filter || typeof filter !== 'object' || !(sessionFilter in filter)) return undefined;
     const value = filter[sessionFilter];
-    return typeof value === 'string' ? value : null;
+    // Some clients describe the value, and then read the answer so too.
+    const described = (value ?? {}) as { descriptor?: { value: number | string }; value?: unknown };
+    this.#filterDescriptor = described.descriptor?.value;
+    const id = described.descriptor ? described.value : value;
+    return typeof id === 'string' ? id : null;
   }
 
   #checkSessionUse(wanted: string | null | undefined): void {
@@ -312,7 +323,9 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const { address } = attachOf(this.#sender).source ?? {};
     this.#sender.set_source({
       address: address as string,
-      filter: { [sessionFilter]: session.id },
+      filter: {
+        [sessionFilter]: described(session.id, this.#filterDescriptor),
+      },
     } as unknown as Parameters<Sender['set_source']>[0]);
     this.#link.local.attach['properties'] = {
       'com.microsoft:locked-until-utc': ticks(session.lock?.until ?? 0),
@@ -361,40 +374,3 @@ export function toEnvelope(message: Message): Envelope {
     annotations.push(['x-opt-deadletter-source', 'string', message.deadLetterSource]);
   return { content: message.content, deliveryCount: message.deliveryCount, annotations };
 }
-
-/** What the client's outcome asks for (SERVICE-BUS.md, 4.1). */
-function toSettlement(outcome: string, state: unknown): Settlement {
-  const { error, undeliverable_here, message_annotations } = (state ?? {}) as {
-    error?: { info?: Record<string, unknown> };
-    undeliverable_here?: boolean;
-    message_annotations?: Record<string, unknown>;
-  };
-  if (outcome === 'accepted') return { kind: 'complete' };
-  if (outcome === 'released') return { kind: 'abandon' };
-  if (outcome === 'modified')
-    return {
-      kind: undeliverable_here ? 'defer' : 'abandon',
-      properties: simpleProperties(message_annotations),
-    };
-  const info = simpleProperties(error?.info);
-  const { DeadLetterReason, DeadLetterErrorDescription, ...properties } = info;
-  return {
-    kind: 'deadLetter',
-    reason: textOf(DeadLetterReason),
-    description: textOf(DeadLetterErrorDescription),
-    properties,
-  };
-}
-
-/** What a client asks to be put among the application properties. @throws ServiceBusFault */
-export function simpleProperties(given: unknown): Record<string, unknown> {
-  if (given === undefined || given === null) return {};
-  const isMap = typeof given === 'object' && !Array.isArray(given) && !Buffer.isBuffer(given);
-  const isSimple = (value: unknown) =>
-    value === null || typeof value !== 'object' || value instanceof Date || Buffer.isBuffer(value);
-  if (!isMap || !Object.values(given).every(isSimple))
-    throw badArgument('Properties to modify are names with simple values.');
-  return given as Record<string, unknown>;
-}
-
-const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);

@@ -75,6 +75,7 @@ export type SessionInternals = Session & {
   on_attach(frame: AttachFrame): void;
   on_disposition(frame: DispositionFrame): void;
   on_flow(frame: FlowFrame): void;
+  output(performative: Typed): void;
   incoming: {
     deliveries: Ring;
     next_transfer_id: number;
@@ -88,7 +89,10 @@ export type SessionInternals = Session & {
     next_transfer_id: number;
     next_delivery_id: number;
     next_pending_delivery: number;
-    pending_dispositions: object[];
+    /** See `dispositions.ts`. */
+    tell(delivery: object): void;
+    update(delivery: unknown, settled: boolean, state: unknown): void;
+    process(session: unknown): void;
   };
   /** Deliveries whose slot was freed although the client may still say something of them. */
   freed?: Set<number>;
@@ -264,7 +268,7 @@ function answerFreed(session: SessionInternals, first: number, last: number, los
     if (id < first || id > last) continue;
     session.freed?.delete(id);
     const link = { is_receiver: () => false, session };
-    session.outgoing.pending_dispositions.push({ id, link, state: lost(), settled: true });
+    session.outgoing.tell({ id, link, state: lost(), settled: true });
     (session.connection as unknown as { _register(): void })._register();
   }
 }

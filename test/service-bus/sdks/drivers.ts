@@ -73,4 +73,18 @@ const java: Driver = {
   }),
 };
 
-export const drivers: readonly Driver[] = [python, java];
+const go: Driver = {
+  language: 'go',
+  needs: ['go', 'version'],
+  prepare: (sources, cache) => [
+    ['go', 'build', '-C', join(sources, 'go'), '-o', join(cache, 'go-driver'), '.'],
+  ],
+  ways: ['emulator', 'tls'],
+  command: ({ sources, cache, connection, ca }) => ({
+    command: join(cache, 'go-driver'),
+    args: [join(sources, 'scenarios.json'), connection, ...(ca ? [ca] : [])],
+    env: {},
+  }),
+};
+
+export const drivers: readonly Driver[] = [python, java, go];
