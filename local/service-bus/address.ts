@@ -9,6 +9,12 @@ export interface Address {
   isManagement: boolean;
 }
 
+/** Of a request: no URL is made of it, as what clients send need not be one. */
+export function splitUrl(url: string | undefined): { path: string; query: URLSearchParams } {
+  const [path = '', query = ''] = (url ?? '/').replace(/#.*$/s, '').split(/\?(.*)/s);
+  return { path, query: new URLSearchParams(query) };
+}
+
 const management = /\/\$management$/i;
 const deadLetters = /\/\$deadletterqueue$/i;
 const transfer = /\/\$transfer$/i;

@@ -1,32 +1,35 @@
 /** The queues, topics and subscriptions of one broker: found, made, changed, removed, kept. */
-import type { z } from 'zod';
-import type { Clock } from '../clock.ts';
 import { type Address, parseAddress } from './address.ts';
+import {
+  type Description,
+  describeChanged,
+  describeNew,
+  type Kind,
+} from './entity/descriptions.ts';
 import { entityDisabled, entityExists, ServiceBusFault } from './entity/errors.ts';
 import { forwardTo } from './entity/forward.ts';
+import { IdleEntities } from './entity/idle.ts';
+import { checkName } from './entity/names.ts';
 import { Queue } from './entity/queue.ts';
 import { defaultRule, Rules } from './entity/rules.ts';
 import {
-  type Described,
   deadLetterSettings,
   type QueueSettings,
-  queueDescription,
-  subscriptionDescription,
+  type RuleDescription,
   type Topology,
-  topicDescription,
   toSettings,
 } from './entity/settings.ts';
 import { fanOut } from './entity/topic.ts';
+import { tell } from './guarded.ts';
+import { forgetEntity, type KeptEntity, keepEntity, keyOf, readEntities } from './kept-entities.ts';
 import { EntityJournal, Journal, type Store } from './store/journal.ts';
-
-export type Kind = 'queue' | 'topic' | 'subscription';
+import type { BrokerClock } from './time.ts';
 
 export interface Entity {
   kind: Kind;
   /** As it was named; `topic/Subscriptions/name` for a subscription. */
   path: string;
-  /** With all defaults, in ARM's names. */
-  description: Partial<Described> & { name: string };
+  description: Description;
   queue: Queue;
   /** What could not be forwarded; for topics it stays empty. */
   transfer: Queue;
@@ -39,61 +42,54 @@ export interface Entity {
   updatedAt: number;
 }
 
-/** What the store keeps of an entity that the administration made, changed or removed. */
-interface KeptEntity {
-  kind: Kind;
-  path: string;
-  removed?: true;
-  description?: Entity['description'];
-  rules?: Rules['all'];
-  createdAt?: number;
-  updatedAt?: number;
-}
-
 export interface NamespaceOptions {
-  clock: Clock;
+  clock: BrokerClock;
   /** True when no client outlived the last broker: its locks end at once. */
   releaseLocks: boolean;
 }
 
-const schemas = {
-  queue: queueDescription,
-  topic: topicDescription,
-  subscription: subscriptionDescription,
-};
-
-// Before every entity's own keys, which begin with its encoded name.
-const keptPrefix = '!entity/';
-
 export class Namespace {
   readonly createdAt: number;
   readonly #entities = new Map<string, Entity>();
+  readonly #declared: ReadonlySet<string>;
   readonly #journal: Journal;
   readonly #store: Store;
   readonly #options: NamespaceOptions;
+  readonly #idle: IdleEntities<Entity>;
+  /** Entities are made, changed and removed one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(store: Store, options: NamespaceOptions) {
+  private constructor(declared: ReadonlySet<string>, store: Store, options: NamespaceOptions) {
+    this.#declared = declared;
     this.#store = store;
-    this.#journal = new Journal(store);
+    this.#journal = new Journal(store, options.clock);
+    this.#journal.recovered = () => this.#dispatchAll();
     this.#options = options;
     this.createdAt = options.clock.now();
+    this.#idle = new IdleEntities(options.clock, (entity) => {
+      if (this.#entities.get(keyOf(entity.path)) !== entity) return;
+      this.remove(entity.path).catch(tell(`The idle entity ${entity.path} could not be removed`));
+    });
   }
 
   /** Entities of the topology, with what the administration made of them since. */
   static async open(topology: Topology, store: Store, options: NamespaceOptions) {
-    const namespace = new Namespace(store, options);
-    const kept = new Map<string, KeptEntity>();
-    for await (const some of store.read(keptPrefix))
-      for (const [key, value] of some)
-        kept.set(key.slice(keptPrefix.length), JSON.parse(value.toString()) as KeptEntity);
     const wanted = new Map(entitiesOf(topology).map((entity) => [keyOf(entity.path), entity]));
-    for (const [key, entity] of kept) {
-      if (entity.removed) wanted.delete(key);
-      else wanted.set(key, entity);
+    const namespace = new Namespace(new Set(wanted.keys()), store, options);
+    for (const [key, entity] of await readEntities(store)) {
+      if (!entity.removed) wanted.set(key, entity);
+      else if (!wanted.delete(key)) forgetEntity(namespace.#journal, entity.path);
     }
     // Topics before their subscriptions.
     const inOrder = [...wanted.values()].sort((a, b) => a.path.length - b.path.length);
-    for (const entity of inOrder) await namespace.#open(entity);
+    for (const entity of inOrder) {
+      if (entity.kind !== 'subscription' || namespace.find(topicOf(entity.path)))
+        await namespace.#open(entity);
+      else
+        process.emitWarning(
+          `The subscription ${entity.path} is left out: the topology has no topic of that name.`,
+        );
+    }
     for (const entity of namespace.#entities.values()) namespace.#connect(entity);
     return namespace;
   }
@@ -134,59 +130,81 @@ export class Namespace {
 
   // --- changing ---------------------------------------------------------------------------------
 
-  /** @throws ServiceBusFault; ZodError when the description is wrong */
-  async create(kind: Kind, path: string, description: object): Promise<Entity> {
-    if (this.find(path)) throw entityExists(`The messaging entity '${path}'`);
-    const now = this.#options.clock.now();
-    const entity = await this.#open({
-      kind,
-      path,
-      description: describe(kind, description),
-      createdAt: now,
+  /**
+   * A subscription without `rules` takes all.
+   *
+   * @throws ServiceBusFault; ZodError when the description or a rule is wrong
+   */
+  create(
+    kind: Kind,
+    path: string,
+    description: object,
+    rules?: readonly RuleDescription[],
+  ): Promise<Entity> {
+    return this.#inTurn(async () => {
+      if (this.find(path)) throw entityExists(path);
+      checkName(kind, path);
+      const now = this.#options.clock.now();
+      const compiled = new Rules(rules ?? [defaultRule]);
+      const entity = await this.#open({
+        kind,
+        path,
+        description: describeNew(kind, description),
+        rules: compiled.all,
+        createdAt: now,
+      });
+      this.#connect(entity);
+      this.keep(entity);
+      await this.kept();
+      return entity;
     });
-    this.#connect(entity);
-    this.keep(entity);
-    await this.kept();
-    return entity;
   }
 
   /** What is fixed when an entity is made stays. @throws ServiceBusFault; ZodError */
-  async update(path: string, description: object): Promise<Entity> {
-    const entity = this.get(path);
-    const next = describe(entity.kind, { ...entity.description, ...description });
-    for (const fixed of ['requiresSession', 'requiresDuplicateDetection'] as const)
-      if (next[fixed] !== entity.description[fixed])
-        throw new ServiceBusFault(
-          'com.microsoft:argument-error',
-          `SubCode=40000. ${fixed} of '${path}' cannot be changed once it is made.`,
-        );
-    entity.description = next;
-    entity.updatedAt = this.#options.clock.now();
-    const { name, role } = entity.queue.settings;
-    Object.assign(entity.queue.settings, toSettings(name, role, next));
-    this.#connect(entity);
-    const { status } = entity.queue.settings;
-    if (status === 'Disabled' || status === 'ReceiveDisabled')
-      entity.queue.end(entityDisabled(path, status));
-    this.keep(entity);
-    await this.kept();
-    return entity;
+  update(path: string, description: object): Promise<Entity> {
+    return this.#inTurn(async () => {
+      const entity = this.get(path);
+      entity.description = describeChanged(entity.kind, entity.description, description);
+      entity.updatedAt = this.#options.clock.now();
+      const { name, role } = entity.queue.settings;
+      Object.assign(entity.queue.settings, toSettings(name, role, entity.description));
+      this.#connect(entity);
+      const { status } = entity.queue.settings;
+      if (status === 'Disabled' || status === 'ReceiveDisabled')
+        entity.queue.end(entityDisabled(path, status));
+      this.keep(entity);
+      await this.kept();
+      return entity;
+    });
   }
 
-  async remove(path: string): Promise<void> {
-    const entity = this.get(path);
-    for (const subscription of entity.subscriptions) await this.remove(subscription.path);
+  /** A topic with its subscriptions, in one group of the journal. @throws ServiceBusFault */
+  remove(path: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const entity = this.get(path);
+      for (const each of [...entity.subscriptions, entity]) this.#remove(each);
+      await this.kept();
+    });
+  }
+
+  #remove(entity: Entity): void {
+    const { kind, path } = entity;
     for (const part of [entity.queue, entity.queue.deadLetters, entity.transfer]) part?.remove();
     entity.topic?.subscriptions.delete(entity);
     this.#entities.delete(keyOf(path));
-    const { kind } = entity;
-    this.#keep({ kind, path: entity.path, removed: true });
-    await this.kept();
+    if (this.#declared.has(keyOf(path))) keepEntity(this.#journal, { kind, path, removed: true });
+    else forgetEntity(this.#journal, path);
+  }
+
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(act);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   /** Writes down what became of an entity, for the next start. */
   keep({ kind, path, description, rules, createdAt, updatedAt }: Entity): void {
-    this.#keep({
+    keepEntity(this.#journal, {
       kind,
       path,
       description,
@@ -201,13 +219,16 @@ export class Namespace {
   }
 
   async close(): Promise<void> {
+    await this.#turn;
+    this.#idle.close();
     for (const { queue, transfer } of this.#entities.values())
       for (const part of [queue, queue.deadLetters, transfer]) part?.close();
     await this.#journal.close();
   }
 
-  #keep(entity: KeptEntity): void {
-    this.#journal.set(keptPrefix + keyOf(entity.path), Buffer.from(JSON.stringify(entity)));
+  #dispatchAll(): void {
+    for (const { queue, transfer } of this.#entities.values())
+      for (const part of [queue, queue.deadLetters, transfer]) part?.dispatch();
   }
 
   // --- making -----------------------------------------------------------------------------------
@@ -215,8 +236,7 @@ export class Namespace {
   async #open(kept: KeptEntity): Promise<Entity> {
     const { kind, path } = kept;
     const description = kept.description ?? { name: path };
-    const [, topicPath] = /^(.+)\/subscriptions\/[^/]+$/i.exec(path) ?? [];
-    const topic = kind === 'subscription' ? this.get(topicPath ?? '') : undefined;
+    const topic = kind === 'subscription' ? this.get(topicOf(path)) : undefined;
     const settings = toSettings(path, kind, description);
     const deadLetters = await this.#openQueue(deadLetterSettings(settings), undefined);
     const now = this.#options.clock.now();
@@ -237,6 +257,7 @@ export class Namespace {
     };
     entity.queue.rules = entity.rules;
     entity.queue.alsoPeeked = topic?.queue;
+    entity.queue.usedBytes = () => usedBytes(entity);
     topic?.subscriptions.add(entity);
     this.#entities.set(keyOf(path), entity);
     return entity;
@@ -249,13 +270,15 @@ export class Namespace {
     return queue;
   }
 
-  /** What leaves an entity by itself, and whither. */
-  #connect({ kind, description, queue, transfer, subscriptions }: Entity): void {
+  /** What leaves an entity by itself, and whither; and when it goes as nobody uses it. */
+  #connect(entity: Entity): void {
+    const { kind, description, queue, transfer, subscriptions } = entity;
     const find = (name: string) => this.find(name)?.queue;
     const { forwardTo: target, forwardDeadLetteredMessagesTo: dead } = description;
     if (kind === 'topic') queue.passOn(fanOut(() => [...subscriptions].flatMap(toSubscriber)));
     else queue.passOn(target ? forwardTo(nameOf(target), find, transfer) : undefined);
     queue.deadLetters?.passOn(dead ? forwardTo(nameOf(dead), find, transfer) : undefined);
+    this.#idle.watch(entity);
   }
 }
 
@@ -265,7 +288,14 @@ const toSubscriber = ({ queue, rules }: Entity) => {
   return rules && !isOff ? [{ queue, rules }] : [];
 };
 
-const keyOf = (path: string) => path.toLowerCase();
+/** Of all its parts; what a topic passed on is its own still. */
+export function usedBytes({ queue, transfer, subscriptions }: Entity): number {
+  let bytes = queue.stock.bytes + (queue.deadLetters?.stock.bytes ?? 0) + transfer.stock.bytes;
+  for (const subscription of subscriptions) bytes += usedBytes(subscription);
+  return bytes;
+}
+
+const topicOf = (path: string) => path.replace(/\/subscriptions\/[^/]+$/i, '');
 
 /** `forwardTo` may be an address. */
 const nameOf = (target: string) => parseAddress(target).path;
@@ -281,21 +311,11 @@ function partOf({ queue, transfer }: Entity, part: Address['part']): Queue | und
   return part === 'deadLetters' ? queue.deadLetters : transfer;
 }
 
-function describe(kind: Kind, description: object): Entity['description'] {
-  const parsed = schemas[kind].parse(description) as z.output<typeof queueDescription>;
-  return Object.fromEntries(
-    Object.entries(parsed).filter(
-      ([name, value]) => value !== undefined && name !== 'subscriptions' && name !== 'rules',
-    ),
-  ) as Entity['description'];
-}
-
 function entitiesOf({ queues, topics }: Topology): KeptEntity[] {
-  const of = (kind: Kind, path: string, description: object): KeptEntity => ({
-    kind,
-    path,
-    description: describe(kind, description),
-  });
+  const of = (kind: Kind, path: string, description: object): KeptEntity => {
+    checkName(kind, path);
+    return { kind, path, description: describeNew(kind, description) };
+  };
   return [
     ...queues.map((queue) => of('queue', queue.name, queue)),
     ...topics.flatMap((topic) => [

@@ -3,12 +3,13 @@ import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { type Clock, systemClock } from '../clock.ts';
 import { standardMessageBytes } from './amqp/faults.ts';
-import { type Certificate, listen } from './amqp/listener.ts';
+import { type Certificate, type Listener, listen } from './amqp/listener.ts';
 import { type SharedKey, Tokens } from './amqp/tokens.ts';
 import { type QueueDescription, type TopicDescription, topologySchema } from './entity/settings.ts';
 import { Namespace } from './namespace.ts';
 import { openDiskStore } from './store/disk.ts';
 import { openMemoryStore } from './store/memory.ts';
+import { brokerClock } from './time.ts';
 
 export interface BrokerOptions {
   /** In the names of `topology.json`, which are ARM's. Default none: the administration makes them. */
@@ -46,31 +47,37 @@ const anyKey: SharedKey = { name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VAL
 /** @throws Error that says what is wrong with the topology, the data or the port */
 export async function start(options: BrokerOptions): Promise<Broker> {
   const host = options.host ?? '127.0.0.1';
-  const clock = options.clock ?? systemClock;
+  const clock = brokerClock(options.clock ?? systemClock);
   const topology = checkTopology(options, 'The options');
   const store = options.data === undefined ? openMemoryStore() : await openDiskStore(options.data);
-  const namespace = await Namespace.open(topology, store, {
-    clock,
-    releaseLocks: options.releaseLocks ?? false,
-  });
-  const now = () => clock.now();
-  const listener = await listen(namespace, {
-    host,
-    port: options.port ?? 0,
-    adminPort: options.adminPort,
-    tls: options.tls,
-    tokens: new Tokens(options.keys ?? [], now),
-    now,
-    maxMessageBytes: options.maxMessageBytes ?? standardMessageBytes,
-  });
+  const closing: (() => Promise<void>)[] = [() => store.close()];
+  let listener: Listener;
+  try {
+    const releaseLocks = options.releaseLocks ?? false;
+    const namespace = await Namespace.open(topology, store, { clock, releaseLocks });
+    closing[0] = () => namespace.close();
+    listener = await listen(namespace, {
+      host,
+      port: options.port ?? 0,
+      adminPort: options.adminPort,
+      tls: options.tls,
+      tokens: new Tokens(options.keys ?? [], () => clock.now()),
+      clock,
+      maxMessageBytes: options.maxMessageBytes ?? standardMessageBytes,
+    });
+    closing.unshift(() => listener.close());
+  } catch (fault) {
+    // Or nobody could start another broker on the same data.
+    await closing[0]?.();
+    throw fault;
+  }
   const { name, key } = options.keys?.[0] ?? anyKey;
   return {
     port: listener.port,
     adminPort: listener.adminPort,
     connectionString: `Endpoint=sb://${host}:${listener.port};SharedAccessKeyName=${name};SharedAccessKey=${key};UseDevelopmentEmulator=true;`,
     async close() {
-      await listener.close();
-      await namespace.close();
+      for (const close of closing) await close();
     },
   };
 }

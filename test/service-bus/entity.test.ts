@@ -70,16 +70,16 @@ test('deadlines: each item is due at its time, a moved one at its later time', (
   const clock = movedClock();
   const fired: [string, number][] = [];
   const moved = new Map([['b', 500]]);
-  const deadlines = new Deadlines<string>(
-    clock,
-    (item, now) => {
+  const deadlines = new Deadlines<string>(clock, {
+    due(item, now) {
       const later = moved.get(item);
       if (later !== undefined && later > now) return later;
       fired.push([item, now]);
       return undefined;
     },
-    () => false,
-  );
+    isOver: () => false,
+    failed: (_, fault) => assert.fail(String(fault)),
+  });
   deadlines.add(300, 'c');
   deadlines.add(100, 'a');
   deadlines.add(200, 'b');

@@ -305,9 +305,10 @@ for (const kind of ['memory', 'disk'] as const)
         again.map(({ body }) => body),
         [2, 3],
       );
+      // To close a session is no failure of what was in hand (Learn: impact of delivery count).
       assert.deepEqual(
         again.map(({ deliveryCount }) => deliveryCount),
-        [1, 1],
+        [0, 0],
       );
       for (const message of again) await next.completeMessage(message);
       await next.setSessionState(null);

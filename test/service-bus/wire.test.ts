@@ -5,6 +5,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
 import { start } from '../../local/service-bus/start.ts';
 import { plainConnection } from '../support/plain.ts';
+import { types } from '../support/requests.ts';
+import {
+  attach,
+  code,
+  credit,
+  described,
+  encoded,
+  frame,
+  type Heard,
+  hello,
+  wire,
+} from '../support/wire.ts';
 
 test('two links of one name, one each way, and credit in one write with the attach', async () => {
   const broker = await start({ queues: [{ name: 'q' }] });
@@ -54,6 +66,61 @@ test('a receiver that stopped waiting has no credit left: the next message is an
     await client.close();
     await broker.close();
   }
+});
+
+test('a session that is asked for by a described value is answered by one: its id, not the next', async () => {
+  const broker = await start({ queues: [{ name: 's', requiresSession: true }] });
+  const connection = plainConnection(broker.port);
+  connection.on('disconnected', () => undefined);
+  const name = 'com.microsoft:session-filter';
+  const link = connection.open_receiver({
+    source: { address: 's', filter: { [name]: types.wrap_described('mine', 0x137000000c) } },
+  } as never);
+  await new Promise((resolve) => link.once('receiver_open', resolve));
+  const { filter } = link.source as unknown as {
+    filter: Record<string, { descriptor?: { value: number }; value?: unknown }>;
+  };
+  assert.equal(filter[name]?.value, 'mine');
+  assert.equal(Number(filter[name]?.descriptor?.value), 0x137000000c);
+  connection.close();
+  await broker.close();
+});
+
+test('every error has all its fields; outcomes of one write are each said again', async () => {
+  const broker = await start({ queues: [{ name: 'q' }] });
+  const client = await wire(broker.port);
+  const uint = (n: number) => types.wrap_uint(n);
+  client.say(hello(), attach(0, 'q'));
+  await client.hear(code.attach);
+  const body = encoded(types.wrap_described('x', 0x77));
+  const send = (id: number, payload: Buffer) =>
+    frame(code.transfer, [uint(0), uint(id), Buffer.from([id]), uint(0), false], { payload });
+  client.say(send(0, body), send(1, Buffer.from([0xff])), send(2, body), send(3, body));
+  const stateOf = (heard: Heard, id: number) => {
+    const [, first, last] = heard.fields as number[];
+    return (first ?? 0) <= id && id <= (last ?? first ?? 0) ? heard.states : undefined;
+  };
+  const outcomeOf = async (id: number, from = 0) => {
+    const is = (heard: Heard) => client.heard.indexOf(heard) >= from && !!stateOf(heard, id);
+    return (await client.hear(code.disposition, is)).states;
+  };
+  assert.deepEqual([await outcomeOf(0), await outcomeOf(2)], [0x24, 0x24]);
+  assert.equal(await outcomeOf(1), 0x25);
+  const refusal = client.heard.find(
+    (each) => each.code === code.disposition && each.states === 0x25,
+  );
+  assert.equal((refusal?.error ?? []).length, 3);
+  const before = client.heard.length;
+  client.say(attach(1, 'q', true), credit(1, 3));
+  await client.hear(code.transfer, ({ fields }) => fields[1] === 2);
+  const outcomes = [described(0x27, [false, true]), described(0x25, []), described(0x24, [])];
+  client.say(
+    ...outcomes.map((state, id) => frame(code.disposition, [true, uint(id), null, false, state])),
+  );
+  const said = [await outcomeOf(0, before), await outcomeOf(1, before), await outcomeOf(2, before)];
+  assert.deepEqual(said, [0x27, 0x25, 0x24]);
+  client.socket.destroy();
+  await broker.close();
 });
 
 test('a client that wants a sign of life every second gets one', async () => {

@@ -4,10 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ZodError } from 'zod';
+import { splitUrl } from '../address.ts';
+import { wrongIn } from '../amqp/faults.ts';
 import type { Tokens } from '../amqp/tokens.ts';
-import { type Condition, ServiceBusFault } from '../entity/errors.ts';
+import type { Kind } from '../entity/descriptions.ts';
+import { badArgument, type Condition, ServiceBusFault } from '../entity/errors.ts';
 import type { RuleDescription } from '../entity/settings.ts';
-import type { Entity, Kind, Namespace } from '../namespace.ts';
+import type { Entity, Namespace } from '../namespace.ts';
 import { type Described, entryDocument, feedDocument } from './atom.ts';
 import {
   contentOf,
@@ -54,8 +57,8 @@ async function answer(
   tokens: Tokens,
   incoming: IncomingMessage,
 ): Promise<Answer> {
-  const url = new URL(incoming.url ?? '/', 'http://local');
-  const path = url.pathname
+  const { path: encoded, query } = splitUrl(incoming.url);
+  const path = encoded
     .replace(/^\/|\/$/g, '')
     .split('/')
     .map(decodeURIComponent)
@@ -64,7 +67,7 @@ async function answer(
   const request: Request = {
     method: incoming.method ?? 'GET',
     path,
-    query: url.searchParams,
+    query,
     base: `https://${incoming.headers.host ?? 'localhost'}`,
     isUpdate: incoming.headers['if-match'] !== undefined,
     body: await readBody(incoming),
@@ -85,7 +88,7 @@ async function readBody(incoming: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > mostBytes) throw new ServiceBusFault('com.microsoft:argument-error', 'Too large.');
+    if (size > mostBytes) throw badArgument('Too large.');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -120,14 +123,13 @@ async function create(namespace: Namespace, { path, body }: Request): Promise<En
   const kind = kindOf(path, body);
   const xml = contentOf(body, elementOf[kind]);
   const name = kind === 'subscription' ? (path.split('/').at(-1) ?? '') : path;
-  const made = await namespace.create(kind, canonical(path), { ...toDescription(xml), name });
-  const rule = xml['DefaultRuleDescription'] as Xml | undefined;
-  if (rule && made.rules) {
-    made.rules.remove('$Default');
-    made.rules.add(toRule(String(rule['Name'] ?? '$Default'), rule));
-    namespace.keep(made);
-  }
-  return made;
+  const given = xml['DefaultRuleDescription'] as Xml | undefined;
+  const rule = given && {
+    ...toRule(String(given['Name'] ?? '$Default'), given),
+    createdAt: Date.now(),
+  };
+  const description = { ...toDescription(xml), name };
+  return namespace.create(kind, canonical(path), description, rule && [rule]);
 }
 
 async function update(namespace: Namespace, { path, body }: Request): Promise<Entity> {
@@ -148,7 +150,12 @@ function list(request: Request, all: readonly Entity[]): Answer {
 }
 
 function page({ query, base, path }: Request, all: readonly Described[]): Answer {
-  const [skip, top] = [Number(query.get('$skip') ?? 0), Number(query.get('$top') ?? defaultTop)];
+  const number = (name: string, otherwise: number) => {
+    const value = Number(query.get(name) ?? otherwise);
+    if (!(value >= 0)) throw badArgument(`${name} is no number.`);
+    return value;
+  };
+  const [skip, top] = [number('$skip', 0), number('$top', defaultTop)];
   const end = skip + top;
   const next =
     end < all.length ? `${base}/${path}?api-version=2021-05&$skip=${end}&$top=${top}` : undefined;
@@ -199,7 +206,7 @@ function namespaceInfo({ createdAt }: Namespace, { base }: Request): Answer {
     CreatedTime: made,
     MessagingSKU: 'Standard',
     ModifiedTime: made,
-    Name: new URL(base).hostname,
+    Name: base.replace(/^https:\/\//, '').split(/[.:/]/)[0] ?? '',
     NamespaceType: 'Messaging',
   };
   const described = { path: '$namespaceinfo', element: 'NamespaceInfo', content };
@@ -211,14 +218,14 @@ const statusOf: Partial<Record<Condition, number>> = {
   'amqp:unauthorized-access': 401,
   'com.microsoft:entity-already-exists': 409,
   'com.microsoft:argument-error': 400,
+  'com.microsoft:server-busy': 503,
 };
 
 function refusal(error: unknown): Answer {
   if (error instanceof ServiceBusFault)
     return refused(statusOf[error.condition] ?? 400, error.message);
   if (error instanceof ZodError) {
-    const wrong = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-    return refused(400, `SubCode=40000. ${wrong.join('; ')}`);
+    return refused(400, `SubCode=40000. ${wrongIn(error)}`);
   }
   return refused(error instanceof URIError ? 400 : 500, (error as Error).message);
 }

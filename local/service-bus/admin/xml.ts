@@ -3,10 +3,11 @@
  * learn.microsoft.com/rest/api/servicebus). The service minds the order of elements, so it is kept.
  */
 import { XMLBuilder, XMLParser } from 'fast-xml-parser';
-import { ServiceBusFault } from '../entity/errors.ts';
+import { type Kind, toldMessageKilobytes } from '../entity/descriptions.ts';
+import { badArgument } from '../entity/errors.ts';
 import type { Rule, RuleDescription } from '../entity/settings.ts';
 import type { Value } from '../entity/sql.ts';
-import type { Entity, Kind } from '../namespace.ts';
+import { type Entity, usedBytes } from '../namespace.ts';
 
 /** Elements by name; `@name` for attributes, `#text` beside them. */
 export type Xml = { [name: string]: Xml | Xml[] | string | number | boolean | undefined };
@@ -43,8 +44,7 @@ export function contentOf(text: string, element: string): Xml {
   throw malformed(`has no entry with a ${element}`);
 }
 
-const malformed = (why: string) =>
-  new ServiceBusFault('com.microsoft:argument-error', `The body ${why}.`);
+const malformed = (why: string) => badArgument(`The body ${why}.`);
 
 export const elementOf: Record<Kind, string> = {
   queue: 'QueueDescription',
@@ -126,13 +126,13 @@ export function entityXml(entity: Entity): Xml {
   const said: Record<string, unknown> = {
     defaultMessageTimeToLive: forEver,
     autoDeleteOnIdle: forEver,
-    maxMessageSizeInKilobytes: 256,
+    maxMessageSizeInKilobytes: toldMessageKilobytes,
+    supportOrdering: true,
     ...description,
-    sizeInBytes: queue.stock.bytes + (queue.deadLetters?.stock.bytes ?? 0),
+    sizeInBytes: usedBytes(entity),
     messageCount: active + deferred + scheduled + dead + transfer.stock.size,
     isAnonymousAccessible: false,
     filteringMessagesBeforePublishing: false,
-    supportOrdering: true,
     createdAt: time(createdAt),
     updatedAt: time(updatedAt),
     accessedAt: time(queue.accessedAt),
@@ -192,13 +192,14 @@ function toValues(xml: Xml[string]): Record<string, Exclude<Value, null>> {
   const pairs = (xml as Xml | undefined)?.['KeyValueOfstringanyType'];
   if (!Array.isArray(pairs)) return {};
   return Object.fromEntries(
-    pairs.map(({ Key, Value: value }) => [String(Key), toValue(value as Xml | string)]),
+    pairs.map(({ Key, Value: value }) => [String(Key), toValue(value as Xml | string | undefined)]),
   );
 }
 
-function toValue(xml: Xml | string): Exclude<Value, null> {
-  const text = typeof xml === 'string' ? xml : String(xml['#text'] ?? '');
-  const type = typeof xml === 'string' ? 'string' : String(xml['@type']).replace(/^.*:/, '');
+function toValue(xml: Xml | string | undefined): Exclude<Value, null> {
+  if (typeof xml !== 'object') return xml ?? '';
+  const text = String(xml['#text'] ?? '');
+  const type = String(xml['@type']).replace(/^.*:/, '');
   if (['int', 'long', 'double', 'short', 'decimal', 'float'].includes(type)) return Number(text);
   if (type === 'boolean') return text === 'true';
   return type === 'dateTime' ? new Date(text) : text;

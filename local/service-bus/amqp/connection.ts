@@ -1,20 +1,31 @@
 /** One AMQP connection: SASL, the tuning that makes loopback fast, and what a dropped one leaves. */
 import type { Duplex } from 'node:stream';
 import rhea, { type ConnectionOptions as RheaOptions } from 'rhea';
+import { lockLost } from '../entity/errors.ts';
+import { type Guard, guardWith } from '../guarded.ts';
 import type { Namespace } from '../namespace.ts';
+import type { BrokerClock } from '../time.ts';
 import { traceLink } from '../trace.ts';
+import { tellApart } from './dispositions.ts';
+import { toAmqpError } from './faults.ts';
+import { Framing } from './framing.ts';
 import { ConnectionLinks } from './links.ts';
 import {
+  boundDispositions,
   type ConnectionInternals,
+  fillFlows,
+  guardEntrances,
   receiveRaw,
+  rejected,
   type SessionInternals,
+  isSaslOver as saslIsOver,
   tellDirectionsApart,
 } from './rhea-internals.ts';
 import { Grants, type Tokens } from './tokens.ts';
 
 export interface ConnectionOptions {
   tokens: Tokens;
-  now: () => number;
+  clock: BrokerClock;
   maxMessageBytes: number;
 }
 
@@ -50,52 +61,81 @@ function createConnection({ tokens }: ConnectionOptions, grants: Grants): Connec
   return container.create_connection(rheaOptions) as unknown as ConnectionInternals;
 }
 
+/** `opened` is called when the client is through the handshake. */
 export function serveConnection(
   namespace: Namespace,
   socket: Duplex,
   options: ConnectionOptions,
+  opened: () => void,
 ): void {
-  const grants = new Grants(options.tokens, options.now);
+  // What a client breaks ends its own connection, nothing else.
+  const drop = (why: unknown) => {
+    traceLink(`connection dropped: ${why instanceof Error ? why.message : 'broken frame'}`);
+    socket.destroy();
+  };
+  const guard = guardWith(drop);
+  const { clock, maxMessageBytes: mostBytes } = options;
+  const grants = new Grants(options.tokens, () => clock.now());
   const connection = createConnection(options, grants);
-  const links = new ConnectionLinks(namespace, grants, options.maxMessageBytes);
+  const links = new ConnectionLinks({ namespace, grants, mostBytes, clock, guard });
+  connection.on('connection_open', opened);
   connection.on('session_open', ({ session }) => {
-    if (!session) return;
-    tellDirectionsApart(session as SessionInternals);
-    receiveRaw(session as SessionInternals, options.maxMessageBytes);
+    if (session) tuneSession(session as SessionInternals, mostBytes, guard, links);
   });
   connection.on('receiver_open', (context) => links.clientSends(context));
   connection.on('sender_open', (context) => links.clientReceives(context));
   connection.on('session_close', ({ session }) => links.closeSession(session));
   connection.on('connection_close', () => links.closeAll());
   connection.on('disconnected', () => links.closeAll());
-  // A client's broken frame ends its own connection, nothing else.
-  const drop = (why: unknown) => {
-    traceLink(`connection dropped: ${why instanceof Error ? why.message : 'broken frame'}`);
-    socket.destroy();
-  };
   connection.on('protocol_error', drop);
   connection.on('error', drop);
   for (const kind of ['connection', 'session', 'sender', 'receiver'])
     connection.on(`${kind}_error`, () => undefined);
   socket.on('error', () => socket.destroy());
-  socket.on('drain', () => links.resume());
-  socket.on('close', () => {
-    links.closeAll();
-    // rhea ends its heartbeats at the peer's FIN only; a socket that was destroyed brings none.
-    connection._disconnected();
-  });
-  boundFrames(connection, drop);
-  tune(connection, socket);
+  socket.on(
+    'drain',
+    guard(() => links.resume()),
+  );
+  frame(connection, guard);
+  guardEntrances(connection, guard);
+  socket.on(
+    'close',
+    guard(() => {
+      links.closeAll();
+      // rhea ends its heartbeats at the peer's FIN only; a socket that was destroyed brings none.
+      connection._disconnected();
+    }),
+  );
+  tune(connection, socket, guard);
   connection.accept(socket);
   socket.resume();
 }
 
-/** rhea gathers a frame of any size that its head announces: it is not to. */
-function boundFrames(connection: ConnectionInternals, drop: (why: unknown) => void): void {
-  const input = connection.input.bind(connection);
-  connection.input = (buffer) => {
-    input(buffer);
-    if ((connection.frame_size ?? 0) > maxFrameSize) drop(new Error('frame too large'));
+function tuneSession(
+  session: SessionInternals,
+  mostBytes: number,
+  guard: Guard,
+  links: ConnectionLinks,
+): void {
+  tellApart(session);
+  tellDirectionsApart(session);
+  receiveRaw(session, mostBytes);
+  // The client may have given room to its AMQP session, of which no link is told.
+  fillFlows(session, () => setImmediate(guard(() => links.resume())));
+  boundDispositions(session, () => rejected(toAmqpError(lockLost())));
+}
+
+/** rhea trusts what it is given: it is given frames that were looked at. */
+function frame(connection: ConnectionInternals, guard: Guard): void {
+  const deliver = connection.input.bind(connection);
+  const isSaslOver = () => saslIsOver(connection);
+  const framing = new Framing({ maxFrameSize, deliver, isSaslOver });
+  connection.input = (chunk) => framing.push(chunk);
+  const output = connection.output.bind(connection);
+  connection.output = () => {
+    output();
+    // The outcome of SASL goes out before rhea takes note of it.
+    if (!isSaslOver()) queueMicrotask(guard(() => framing.resume()));
   };
 }
 
@@ -104,7 +144,7 @@ function boundFrames(connection: ConnectionInternals, drop: (why: unknown) => vo
  * until the kernel's delayed acknowledgement, 40 ms later. So whenever a read produced no write an
  * empty frame goes out, for the acknowledgement to ride on. Writes of one turn go out as one.
  */
-function tune(connection: ConnectionInternals, socket: Duplex): void {
+function tune(connection: ConnectionInternals, socket: Duplex, guard: Guard): void {
   (socket as { setNoDelay?: (on: boolean) => void }).setNoDelay?.(true);
   const output = connection.output.bind(connection);
   let corked = false;
@@ -126,9 +166,11 @@ function tune(connection: ConnectionInternals, socket: Duplex): void {
     wrote = false;
     if (checking) return;
     checking = true;
-    setImmediate(() => {
-      checking = false;
-      if (!wrote && connection.is_open() && socket.writable) connection._write_frame();
-    });
+    setImmediate(
+      guard(() => {
+        checking = false;
+        if (!wrote && connection.is_open() && socket.writable) connection._write_frame();
+      }),
+    );
   });
 }

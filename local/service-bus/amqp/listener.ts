@@ -7,7 +7,9 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { createWebSocketStream, WebSocketServer } from 'ws';
+import { splitUrl } from '../address.ts';
 import { administration } from '../admin/routes.ts';
+import { guardWith, tell } from '../guarded.ts';
 import type { Namespace } from '../namespace.ts';
 import { type ConnectionOptions, serveConnection } from './connection.ts';
 
@@ -31,7 +33,7 @@ export interface Listener {
 }
 
 const webSocketPath = '/$servicebus/websocket';
-// Who connects and says nothing for so long is let go.
+// Who connects and is not through the handshake after so long is let go.
 const silenceMs = 30_000;
 
 export async function listen(namespace: Namespace, options: ListenerOptions): Promise<Listener> {
@@ -41,16 +43,26 @@ export async function listen(namespace: Namespace, options: ListenerOptions): Pr
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
   };
-  const amqp = (socket: Duplex) => serveConnection(namespace, socket, options);
+  const { clock } = options;
+  const hurry = (socket: Duplex) => clock.after(silenceMs, () => socket.destroy());
+  const amqp = (socket: Duplex, opened: () => void) =>
+    serveConnection(namespace, socket, options, opened);
   const http = createHttp(namespace, options, (stream) => {
     keep(stream);
-    amqp(stream);
+    const opened = hurry(stream);
+    stream.on('close', opened);
+    amqp(stream, opened);
   });
-  const route = (secure: TlsServer | undefined) => (socket: Socket) => {
-    keep(socket);
-    tellApart(socket, { amqp, http, secure });
-  };
-  const secure = options.tls && createTlsServer(options.tls, (s) => route(undefined)(s));
+  const route = (secure: TlsServer | undefined) =>
+    guardWith(tell('A connection could not be served'))((socket: Socket) => {
+      keep(socket);
+      const done = hurry(socket);
+      socket.on('close', done);
+      tellApart(socket, { amqp, http, secure, done });
+    });
+  const handshakeTimeout = silenceMs;
+  const secure =
+    options.tls && createTlsServer({ ...options.tls, handshakeTimeout }, route(undefined));
   secure?.on('tlsClientError', (_, socket) => socket.destroy());
   const server = createServer(route(secure));
   await listening(server, options.host, options.port);
@@ -70,26 +82,31 @@ export async function listen(namespace: Namespace, options: ListenerOptions): Pr
 }
 
 interface Ways {
-  amqp(socket: Duplex): void;
+  amqp(socket: Duplex, opened: () => void): void;
   http: HttpServer;
   secure: TlsServer | undefined;
+  /** The client is through what it has to hurry with. */
+  done(): void;
 }
 
 /** AMQP begins with its name, TLS with a handshake record, HTTP with a method: none with an A. */
-function tellApart(socket: Socket, { amqp, http, secure }: Ways): void {
-  socket.setTimeout(silenceMs, () => socket.destroy());
-  const look = () => {
+function tellApart(socket: Socket, { amqp, http, secure, done }: Ways): void {
+  const look = guardWith(() => socket.destroy())(() => {
     const first = socket.read(1) as Buffer | null;
     // Told of more than there is: it is told again.
     if (!first) return;
     socket.off('readable', look);
-    socket.setTimeout(0);
     socket.unshift(first);
-    if (first[0] === 0x41) amqp(socket);
-    else if (first[0] !== 0x16) http.emit('connection', socket);
+    if (first[0] === 0x41) {
+      amqp(socket, done);
+      return;
+    }
+    // HTTP and TLS have time-outs of their own.
+    done();
+    if (first[0] !== 0x16) http.emit('connection', socket);
     else if (secure) secure.emit('connection', socket);
     else socket.destroy();
-  };
+  });
   socket.on('readable', look);
 }
 
@@ -99,19 +116,23 @@ function createHttp(
   serve: (stream: Duplex) => void,
 ): HttpServer {
   const handle = administration(namespace, options.tokens);
-  const server = createHttpServer((request, response) => void handle(request, response));
+  const server = createHttpServer((request, response) =>
+    guardWith(() => response.destroy())(handle)(request, response),
+  );
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: 2 * options.maxMessageBytes,
     handleProtocols: (offered) => (offered.has('AMQPWSB10') ? 'AMQPWSB10' : false),
   });
-  server.on('upgrade', (request, socket, head) => {
-    if (new URL(request.url ?? '/', 'http://local').pathname !== webSocketPath) socket.destroy();
-    else
-      webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-        serve(createWebSocketStream(webSocket)),
-      );
-  });
+  server.on('upgrade', (request, socket, head) =>
+    guardWith(() => socket.destroy())(() => {
+      if (splitUrl(request.url).path !== webSocketPath) socket.destroy();
+      else
+        webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+          serve(createWebSocketStream(webSocket)),
+        );
+    })(),
+  );
   return server;
 }
 

@@ -5,16 +5,20 @@
  * clients and a decode and encode through a JavaScript value would lose them (SERVICE-BUS.md, 3).
  */
 import rhea from 'rhea';
-import { codec } from './rhea-internals.ts';
+import {
+  compound,
+  decodeAt,
+  decodeValue,
+  described,
+  endOfValue,
+  itemsOf,
+  itemsWithin,
+  MalformedMessage,
+  pairsOf,
+} from './encoded.ts';
+import { isKind } from './kinds.ts';
+import { checkedSections, type Section, section, sectionsOf } from './sections.ts';
 import { encodeValue } from './types.ts';
-
-const section = {
-  header: 0x70,
-  deliveryAnnotations: 0x71,
-  messageAnnotations: 0x72,
-  properties: 0x73,
-  applicationProperties: 0x74,
-} as const;
 
 export interface Header {
   readonly durable: boolean;
@@ -43,115 +47,25 @@ export interface Envelope {
   content: Content;
   deliveryCount: number;
   annotations: Annotation[];
+  /** The lock token of one that does not come as a delivery, whose tag would say it. */
+  lockToken?: Buffer | undefined;
 }
 
 export type Annotation =
   | [name: string, type: 'int' | 'long' | 'timestamp', value: number]
   | [name: string, type: 'string', value: string];
 
-export class MalformedMessage extends Error {}
-
-interface Section {
-  code: number;
-  start: number;
-  value: number;
-  end: number;
-}
-
-// Bytes of a fixed-width value by the first digit of its type code, from 0x4 on.
-const fixedWidths = [0, 1, 2, 4, 8, 16];
-
-/** Where the encoded value that starts at `at` ends (AMQP 1.0 part 1, 1.2 and 1.6). */
-function endOfValue(buffer: Buffer, at: number): number {
-  const code = buffer[at];
-  if (code === undefined) throw new MalformedMessage('The message ends inside a value.');
-  if (code === 0) return endOfValue(buffer, endOfValue(buffer, at + 1));
-  const width = code >> 4;
-  if (width >= 4 && width <= 9) return at + 1 + (fixedWidths[width - 4] ?? 0);
-  if (width === 0xa || width === 0xc || width === 0xe) return at + 2 + buffer.readUInt8(at + 1);
-  if (width === 0xb || width === 0xd || width === 0xf) return at + 5 + buffer.readUInt32BE(at + 1);
-  throw new MalformedMessage(`0x${code.toString(16)} is no AMQP type.`);
-}
-
-function sectionsOf(buffer: Buffer): Section[] {
-  const sections: Section[] = [];
-  for (let start = 0; start < buffer.length; ) {
-    if (buffer[start] !== 0) throw new MalformedMessage('A message section has no descriptor.');
-    const value = endOfValue(buffer, start + 1);
-    const end = endOfValue(buffer, value);
-    if (end > buffer.length) throw new MalformedMessage('The message ends inside a section.');
-    const code =
-      buffer[start + 1] === 0x53 ? (buffer[start + 2] ?? 0) : codeAt(buffer, start + 1, value);
-    sections.push({ code, start, value, end });
-    start = end;
-  }
-  return sections;
-}
-
-const codeAt = (buffer: Buffer, start: number, end: number) =>
-  Number(decodeValue(buffer.subarray(start, end)));
-
-const decodeValue = (bytes: Buffer): unknown => rhea.types.unwrap(new codec.Reader(bytes).read());
-
-/** The encoded values inside an encoded list or map. */
-function itemsOf(buffer: Buffer, at: number): Buffer[] {
-  const code = buffer[at];
-  if (code === 0x45) return [];
-  const wide = code === 0xd0 || code === 0xd1;
-  if (!wide && code !== 0xc0 && code !== 0xc1)
-    throw new MalformedMessage('Expected a list or map.');
-  const count = wide ? buffer.readUInt32BE(at + 5) : buffer.readUInt8(at + 2);
-  const items: Buffer[] = [];
-  for (let i = 0, position = at + (wide ? 9 : 3); i < count; i++) {
-    const end = endOfValue(buffer, position);
-    items.push(buffer.subarray(position, end));
-    position = end;
-  }
-  return items;
-}
-
 /** The decoded values at these places of an encoded list, without taking the others apart. */
 function itemsAt(buffer: Buffer, at: number, places: readonly number[]): unknown[] {
-  const code = buffer[at];
-  if (code === 0x45) return [];
-  const wide = code === 0xd0;
-  if (!wide && code !== 0xc0) throw new MalformedMessage('Expected a list.');
-  const count = wide ? buffer.readUInt32BE(at + 5) : buffer.readUInt8(at + 2);
+  const { start: first, count } = itemsWithin(buffer, at);
   const values: unknown[] = [];
-  for (let i = 0, start = at + (wide ? 9 : 3); i < count; i++) {
+  for (let i = 0, start = first; i < count; i++) {
     const end = endOfValue(buffer, start);
-    if (places.includes(i)) values.push(decodeAt(buffer, start, end));
+    if (places.includes(i)) values[i] = decodeAt(buffer, start, end);
     start = end;
   }
   return values;
 }
-
-/** Short strings, which most fields are, without a copy; the rest as any value. */
-function decodeAt(buffer: Buffer, start: number, end: number): unknown {
-  if (buffer[start] === 0xa1) return buffer.toString('utf8', start + 2, end);
-  if (buffer[start] === 0x40) return null;
-  return decodeValue(buffer.subarray(start, end));
-}
-
-/** The keys and values of an encoded map, which come in turns. */
-function* pairsOf(items: readonly Buffer[]): Generator<[key: Buffer, value: Buffer]> {
-  for (let i = 0; i < items.length; i += 2) {
-    const [key, value] = items.slice(i, i + 2);
-    if (key && value) yield [key, value];
-  }
-}
-
-function compound(listOrMap: 'list' | 'map', items: readonly Buffer[]): Buffer {
-  const body = Buffer.concat(items);
-  const head = Buffer.alloc(9);
-  head[0] = listOrMap === 'list' ? 0xd0 : 0xd1;
-  head.writeUInt32BE(body.length + 4, 1);
-  head.writeUInt32BE(items.length, 5);
-  return Buffer.concat([head, body]);
-}
-
-const described = (code: number, value: Buffer) =>
-  Buffer.concat([Buffer.from([0x00, 0x53, code]), value]);
 
 // Set by the broker on every delivery (SERVICE-BUS.md, 3.1): a sender's own values do not survive.
 const owned = new Set([
@@ -163,7 +77,11 @@ const owned = new Set([
   'x-opt-deadletter-source',
 ]);
 
-/** Takes an encoded message apart; `newId` names one that has no message id, as the service does. */
+/**
+ * Takes an encoded message apart; `newId` names one that has no message id, as the service does.
+ *
+ * @throws MalformedMessage for what later could not be read, changed or handed over
+ */
 export function parseMessage(raw: Buffer, newId: () => string): Content {
   const content: Content = {
     messageId: '',
@@ -175,7 +93,7 @@ export function parseMessage(raw: Buffer, newId: () => string): Content {
   };
   let properties: Section | undefined;
   let bareFrom = raw.length;
-  for (const part of sectionsOf(raw)) {
+  for (const part of checkedSections(raw)) {
     if (part.code === section.header) readHeader(content, itemsOf(raw, part.value));
     else if (part.code === section.messageAnnotations)
       readAnnotations(content, itemsOf(raw, part.value));
@@ -184,10 +102,11 @@ export function parseMessage(raw: Buffer, newId: () => string): Content {
       if (part.code === section.properties) properties = part;
     }
   }
-  const [id, group] = properties ? itemsAt(raw, properties.value, [0, 10]) : [];
+  const fields = properties ? itemsAt(raw, properties.value, [0, 10]) : [];
+  const [id, group] = [fields[0], fields[10]];
   content.sessionId = typeof group === 'string' ? group : undefined;
   const hasId = id !== null && id !== undefined && id !== '';
-  content.messageId = hasId ? String(id) : newId();
+  content.messageId = hasId ? keyOfId(raw, properties?.value ?? 0, id) : newId();
   // Copied: a slice of the socket's chunk would keep the whole chunk in memory.
   content.bare = hasId
     ? Buffer.from(raw.subarray(bareFrom))
@@ -199,6 +118,14 @@ export function parseMessage(raw: Buffer, newId: () => string): Content {
         raw.subarray(properties ? properties.end : bareFrom),
       ]);
   return content;
+}
+
+/** Ids of different types are different, however they read: a text stands for itself. */
+function keyOfId(raw: Buffer, list: number, id: unknown): string {
+  if (typeof id === 'string') return id;
+  const { start } = itemsWithin(raw, list);
+  const kind = raw[start] === 0x98 ? 'uuid' : isKind('binary', raw[start]) ? 'binary' : 'ulong';
+  return `\u0000${kind}:${Buffer.isBuffer(id) ? id.toString('hex') : String(id)}`;
 }
 
 const others = (raw: Buffer, properties: Section | undefined) =>
@@ -221,7 +148,9 @@ function readAnnotations(content: Content, items: Buffer[]): void {
     annotations.push(Buffer.concat([key, value]));
     if (name === 'x-opt-scheduled-enqueue-time') {
       const at = decodeValue(value);
-      content.scheduledFor = at instanceof Date ? at.getTime() : Number(at);
+      const ms = at instanceof Date ? at.getTime() : Number(at);
+      if (Number.isNaN(ms)) throw new MalformedMessage('The time to enqueue it at is no time.');
+      content.scheduledFor = ms;
     }
   }
   if (annotations.length > 0) content.annotations = annotations;
@@ -241,14 +170,21 @@ function keyOf(name: string): Buffer {
 }
 
 /** The message as a receiver gets it: written into one buffer, as it is done for every delivery. */
-export function formatMessage({ content, deliveryCount, annotations }: Envelope): Buffer {
+export function formatMessage({
+  content,
+  deliveryCount,
+  annotations,
+  lockToken,
+}: Envelope): Buffer {
   const { bare, annotations: kept } = content;
-  let size = headerBytes + 12 + bare.length;
+  const inside = lockToken ? deliveryAnnotations(lockToken) : none;
+  let size = headerBytes + 12 + inside.length + bare.length;
   for (const [name, type, value] of annotations)
     size += keyOf(name).length + (type === 'string' ? 5 + Buffer.byteLength(value) : 9);
   for (const pair of kept) size += pair.length;
   const buffer = Buffer.allocUnsafe(size);
   let at = writeHeader(buffer, content.header, deliveryCount);
+  at += inside.copy(buffer, at);
   at = buffer.writeUIntBE(0x005372, at, 3);
   const map = at;
   at += 9;
@@ -260,6 +196,14 @@ export function formatMessage({ content, deliveryCount, annotations }: Envelope)
   at += bare.copy(buffer, at);
   return buffer.subarray(0, at);
 }
+
+const none = Buffer.alloc(0);
+
+const deliveryAnnotations = (token: Buffer) =>
+  described(
+    section.deliveryAnnotations,
+    compound('map', [keyOf('x-opt-lock-token'), encodeValue(types.wrap_uuid(token))]),
+  );
 
 // Descriptor, list head, and five fields of at most 5 bytes.
 const headerBytes = 3 + 3 + 5 * 5;
@@ -353,16 +297,16 @@ export function withApplicationProperties(bare: Buffer, changes: Record<string, 
   ]);
 }
 
-/** Properties and application properties, and an empty body. */
+/** Properties and application properties, and no body at all. */
 export function withoutBody(bare: Buffer): Buffer {
   const body = sectionsOf(bare).find(({ code }) => code > section.applicationProperties);
-  return Buffer.concat([bare.subarray(0, body?.start), described(0x75, Buffer.from([0xa0, 0]))]);
+  return bare.subarray(0, body?.start);
 }
 
 /** The messages inside a batch: each `data` section of the envelope is one (message format 0x80013700). */
 export function messagesOfBatch(raw: Buffer): Buffer[] {
-  return sectionsOf(raw)
-    .filter(({ code }) => code === 0x75)
+  return checkedSections(raw)
+    .filter(({ code }) => code === section.data)
     .map(({ value, end }) => {
       const wide = raw[value] === 0xb0;
       return raw.subarray(value + (wide ? 5 : 2), end);

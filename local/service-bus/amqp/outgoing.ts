@@ -1,32 +1,58 @@
 /** Messages from a queue to a client: credit, delivery, settlement, sessions. */
-import type { Delivery, EventContext, Sender } from 'rhea';
-import type { Consumer, Settlement } from '../entity/consumer.ts';
+import rhea, { type Delivery, type EventContext, type Sender } from 'rhea';
+import type { Consumer } from '../entity/consumer.ts';
 import { ServiceBusFault, sessionLockLost } from '../entity/errors.ts';
 import type { Message } from '../entity/message.ts';
 import type { Queue } from '../entity/queue.ts';
 import type { Session } from '../entity/session.ts';
 import type { SessionWaiter } from '../entity/sessions.ts';
+import type { Guard } from '../guarded.ts';
+import { type Coordinator, provisionally } from './coordinator.ts';
 import { refuse, toAmqpError } from './faults.ts';
 import { type Annotation, type Envelope, formatMessage } from './message.ts';
 import {
-  accepted,
   attachOf,
+  echoed,
+  freeDelivery,
   holdBack,
   rejected,
   type SenderInternals,
   type SessionInternals,
   settleDelivery,
+  transactionIdOf,
 } from './rhea-internals.ts';
+import { toSettlement } from './settlements.ts';
 import { reorderGuid, ticks, tokenBytes } from './types.ts';
+
+const { types } = rhea;
+
+const described = (value: string, descriptor: number | string | undefined) =>
+  descriptor === undefined ? value : types.wrap_described(value, descriptor);
 
 // Bytes that a client was sent and has not read.
 const mostUnread = 4 * 1024 * 1024;
 const sessionFilter = 'com.microsoft:session-filter';
 // The service's own wait for a next session when the client names none (SERVICE-BUS.md, 5).
 const defaultWaitMs = 60_000;
+const longestWaitMs = 65_000;
+
+type TokenDelivery = Delivery & { token?: string };
+
+export interface OutgoingOptions {
+  sender: Sender;
+  queue: Queue;
+  guard: Guard;
+  transactions: Coordinator;
+}
 
 export class OutgoingLink implements Consumer, SessionWaiter {
   readonly settlesFirst: boolean;
+  readonly #guard: Guard;
+  readonly #transactions: Coordinator;
+  /** By lock token: handed out, and nothing said of them yet. */
+  readonly #unsettled = new Map<string, Delivery>();
+  /** Messages taken for good that are handed over once the store has forgotten them. */
+  #reserved = 0;
   readonly #sender: Sender;
   readonly #link: SenderInternals;
   readonly #queue: Queue;
@@ -35,10 +61,13 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   /** Bytes handed to rhea in this turn of the loop. */
   #unwritten = 0;
   #session: Session | undefined;
+  #filterDescriptor: number | string | undefined;
   #cancelWait: (() => void) | undefined;
   #closed = false;
 
-  constructor(sender: Sender, queue: Queue) {
+  constructor({ sender, queue, guard, transactions }: OutgoingOptions) {
+    this.#guard = guard;
+    this.#transactions = transactions;
     this.#sender = sender;
     this.#link = sender as unknown as SenderInternals;
     this.#queue = queue;
@@ -52,6 +81,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     this.#sender.on('sender_flow', () => this.#onCredit());
     for (const outcome of ['accepted', 'released', 'rejected', 'modified'])
       this.#sender.on(outcome, (context: EventContext) => this.#onOutcome(outcome, context));
+    this.#sender.on('settled', (context: EventContext) => this.#onSettled(context));
     // Answer a drain even when no credit is left: rhea alone stays silent and the SDK then waits.
     this.#link._get_drain = () => this.#drained();
     if (wanted === undefined) this.#queue.addConsumer(this);
@@ -66,6 +96,9 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     this.#queue.removeConsumer(this);
     this.#queue.sessions?.stopWaiting(this);
     if (this.#session) this.#queue.sessions?.release(this.#session, this);
+    // The next link of this AMQP session needs their places.
+    for (const delivery of this.#unsettled.values()) freeDelivery(delivery);
+    this.#unsettled.clear();
   }
 
   // --- credit -----------------------------------------------------------------------------------
@@ -76,8 +109,17 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const unread = this.#link.connection.socket?.writableLength ?? 0;
     if (unread + this.#unwritten > mostUnread) return 0;
     const inFlight = this.#handed - this.#link.delivery_count;
-    const slots = (this.#sender.session as SessionInternals).outgoing.available();
-    return Math.min(this.#link.credit - inFlight, slots);
+    return Math.min(this.#link.credit - inFlight, this.#slots() - this.#reserved);
+  }
+
+  /**
+   * Places of the AMQP session: as many as rhea keeps, and no more than the client's window takes. What
+   * waits in rhea for that window would hold up every other link of the session.
+   */
+  #slots(): number {
+    const { outgoing } = this.#sender.session as SessionInternals;
+    const waiting = outgoing.next_delivery_id - outgoing.next_pending_delivery;
+    return Math.min(outgoing.available(), outgoing.transfer_window() - waiting);
   }
 
   /** rhea would write transfers before the answer to the attach, if credit came in one read with it. */
@@ -92,10 +134,14 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   #onCredit(): void {
     if (this.#closed) return;
     if (this.#isUnanswered) {
-      setImmediate(() => this.#onCredit());
+      setImmediate(this.#guard(() => this.#onCredit()));
       return;
     }
     this.#serve();
+    this.#answerDrain();
+  }
+
+  #answerDrain(): void {
     if (!this.#link._draining) return;
     this.#link.issue_flow = true;
     this.#link.connection._register();
@@ -108,7 +154,8 @@ export class OutgoingLink implements Consumer, SessionWaiter {
 
   /** Called by rhea while it writes a flow, after the transfers that were waiting. */
   #drained(): boolean {
-    if (!this.#link._draining) return false;
+    // What was taken for good is on its way: the answer comes after it.
+    if (!this.#link._draining || this.#reserved > 0) return false;
     this.#link._draining = false;
     this.#link.delivery_count += this.#link.credit;
     this.#handed += this.#link.credit;
@@ -120,45 +167,91 @@ export class OutgoingLink implements Consumer, SessionWaiter {
 
   take(message: Message): void {
     this.#handed++;
+    if (!this.settlesFirst || this.#queue.isVolatile) this.#guard(() => this.#transfer(message))();
+    else this.#takeForGood(message);
+  }
+
+  /** Not before the store forgot it: a broker that is killed would hand it over twice. */
+  #takeForGood(message: Message): void {
+    this.#reserved++;
+    const handOver = this.#guard(() => {
+      this.#reserved--;
+      if (this.#closed) this.#queue.takeBack(message);
+      else this.#transfer(message);
+      if (this.#reserved === 0) this.#answerDrain();
+    });
+    this.#queue.kept().then(handOver, () => undefined);
+  }
+
+  #transfer(message: Message): void {
     const tag = message.lock ? reorderGuid(tokenBytes(message.lock.token)) : Buffer.alloc(16);
     const payload = formatMessage(toEnvelope(message));
     this.#countUnwritten(payload.length);
     // biome-ignore lint/suspicious/noExplicitAny: rhea takes encoded bytes when a format is given
-    const delivery = this.#sender.send(payload as any, tag, 0) as Delivery & { token?: string };
+    const delivery = this.#sender.send(payload as any, tag, 0) as TokenDelivery;
     if (this.settlesFirst) (delivery as unknown as { settled: boolean }).settled = true;
-    else if (message.lock) delivery.token = message.lock.token;
+    else if (message.lock) {
+      delivery.token = message.lock.token;
+      this.#unsettled.set(delivery.token, delivery);
+    }
+  }
+
+  forget(token: string): void {
+    const delivery = this.#unsettled.get(token);
+    this.#unsettled.delete(token);
+    if (delivery) freeDelivery(delivery);
   }
 
   /** rhea writes at the end of the turn: until then the socket does not know of it. */
   #countUnwritten(bytes: number): void {
     if (this.#unwritten === 0)
-      setImmediate(() => {
-        const wasFull = this.#unwritten > mostUnread;
-        this.#unwritten = 0;
-        if (wasFull) this.resume();
-      });
+      setImmediate(
+        this.#guard(() => {
+          const wasFull = this.#unwritten > mostUnread;
+          this.#unwritten = 0;
+          if (wasFull) this.resume();
+        }),
+      );
     this.#unwritten += bytes;
   }
 
   #onOutcome(outcome: string, { delivery }: EventContext): void {
-    const { token, remote_state: state } = delivery as Delivery & { token?: string };
-    if (!delivery || !token) return;
+    const { token, remote_state: state } = (delivery ?? {}) as Partial<TokenDelivery>;
+    if (!delivery || !token || !this.#unsettled.has(token)) return;
+    this.#unsettled.delete(token);
+    const answer = this.#guard(settleDelivery);
     try {
-      if (this.#session) this.#queue.sessions?.heldBy(this.#session.id, this);
+      if (this.#session) this.#queue.sessions?.heldBy(this.#session.id, (it) => it === this);
+      const transaction = this.#transactions.of(delivery);
+      if (transaction) {
+        transaction.settle(this.#queue, token, toSettlement(outcome, state));
+        const id = transactionIdOf(delivery) ?? '';
+        settleDelivery(delivery, provisionally(id, echoed(outcome)));
+        return;
+      }
       this.#queue.settle(token, toSettlement(outcome, state));
     } catch (fault) {
       settleDelivery(delivery, rejected(this.#asLost(fault)));
       return;
     }
     this.#queue.kept().then(
-      () => settleDelivery(delivery, accepted()),
-      (fault) => settleDelivery(delivery, rejected(toAmqpError(fault))),
+      () => answer(delivery, echoed(outcome)),
+      (fault) => answer(delivery, rejected(toAmqpError(fault))),
     );
     this.#serve();
   }
 
+  /** Settled with no outcome: whatever it was, it was not completed. */
+  #onSettled({ delivery }: EventContext): void {
+    const { token, remote_state: state } = (delivery ?? {}) as Partial<TokenDelivery>;
+    if (!token || state || !this.#unsettled.has(token)) return;
+    this.forget(token);
+    this.#queue.settle(token, { kind: 'abandon' });
+  }
+
   #asLost(fault: unknown) {
-    return toAmqpError(this.#session ? sessionLockLost(this.#session.id) : fault);
+    const isLost = (fault as ServiceBusFault).condition === 'com.microsoft:message-lock-lost';
+    return toAmqpError(this.#session && isLost ? sessionLockLost(this.#session.id) : fault);
   }
 
   // --- sessions ---------------------------------------------------------------------------------
@@ -166,9 +259,13 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   /** Undefined: no session asked for; null: the next free one. */
   #wantedSession(): string | null | undefined {
     const filter = attachOf(this.#sender).source?.filter;
-    if (!filter || !(sessionFilter in filter)) return undefined;
+    if (!filter || typeof filter !== 'object' || !(sessionFilter in filter)) return undefined;
     const value = filter[sessionFilter];
-    return typeof value === 'string' ? value : null;
+    // Some clients describe the value, and then read the answer so too.
+    const described = (value ?? {}) as { descriptor?: { value: number | string }; value?: unknown };
+    this.#filterDescriptor = described.descriptor?.value;
+    const id = described.descriptor ? described.value : value;
+    return typeof id === 'string' ? id : null;
   }
 
   #checkSessionUse(wanted: string | null | undefined): void {
@@ -188,8 +285,9 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   #waitForSession(): void {
     holdBack(this.#link);
     const properties = attachOf(this.#sender).properties;
-    const waitMs = Number(properties?.['com.microsoft:timeout'] ?? defaultWaitMs);
-    this.#cancelWait = this.#queue.after(Math.min(waitMs, 65_000), () => {
+    const asked = properties?.['com.microsoft:timeout'];
+    const waitMs = typeof asked === 'number' ? asked : defaultWaitMs;
+    const timedOut = this.#guard(() => {
       this.#queue.sessions?.stopWaiting(this);
       this.#link.open();
       refuse(
@@ -200,6 +298,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
         ),
       );
     });
+    this.#cancelWait = this.#queue.after(Math.min(waitMs, longestWaitMs), timedOut);
     this.#queue.sessions?.acceptNext(this);
   }
 
@@ -210,9 +309,13 @@ export class OutgoingLink implements Consumer, SessionWaiter {
       this.#queue.sessions?.release(session, this);
       return;
     }
-    this.#answerWith(session);
-    this.#link.open();
-    this.#link.connection._register();
+    this.#guard(() => {
+      this.#answerWith(session);
+      this.#link.open();
+      this.#link.connection._register();
+      // Credit may have come with the attach, which rhea keeps to itself until then.
+      setImmediate(this.#guard(() => this.#onCredit()));
+    })();
   }
 
   #answerWith(session: Session): void {
@@ -220,7 +323,9 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const { address } = attachOf(this.#sender).source ?? {};
     this.#sender.set_source({
       address: address as string,
-      filter: { [sessionFilter]: session.id },
+      filter: {
+        [sessionFilter]: described(session.id, this.#filterDescriptor),
+      },
     } as unknown as Parameters<Sender['set_source']>[0]);
     this.#link.local.attach['properties'] = {
       'com.microsoft:locked-until-utc': ticks(session.lock?.until ?? 0),
@@ -228,7 +333,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   }
 
   ready(): void {
-    if (this.#session) this.#queue.dispatchSession(this.#session, this, this);
+    if (this.#session && !this.#closed) this.#queue.dispatchSession(this.#session, this, this);
   }
 
   lost(fault?: ServiceBusFault): void {
@@ -244,8 +349,8 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     }
   }
 
-  gone({ condition, message: description }: ServiceBusFault): void {
-    this.#sender.close({ condition, description });
+  gone(fault: ServiceBusFault): void {
+    this.#sender.close(toAmqpError(fault));
     this.close();
     this.#link.connection._register();
   }
@@ -253,40 +358,19 @@ export class OutgoingLink implements Consumer, SessionWaiter {
 
 const states = { active: 0, deferred: 1, scheduled: 2 } as const;
 
+const stateOf = ({ state, wasScheduled }: Message) =>
+  state === 'active' && wasScheduled ? 'scheduled' : state;
+
 export function toEnvelope(message: Message): Envelope {
   const annotations: Annotation[] = [
     ['x-opt-sequence-number', 'long', message.sequence],
     ['x-opt-enqueue-sequence-number', 'long', message.enqueuedSequence],
     ['x-opt-enqueued-time', 'timestamp', message.enqueuedAt],
-    ['x-opt-message-state', 'int', states[message.state]],
+    // The service goes on saying of a message that it was scheduled.
+    ['x-opt-message-state', 'int', states[stateOf(message)]],
   ];
   if (message.lock) annotations.push(['x-opt-locked-until', 'timestamp', message.lock.until]);
   if (message.deadLetterSource)
     annotations.push(['x-opt-deadletter-source', 'string', message.deadLetterSource]);
   return { content: message.content, deliveryCount: message.deliveryCount, annotations };
 }
-
-/** What the client's outcome asks for (SERVICE-BUS.md, 4.1). */
-function toSettlement(outcome: string, state: unknown): Settlement {
-  const { error, undeliverable_here, message_annotations } = (state ?? {}) as {
-    error?: { info?: Record<string, unknown> };
-    undeliverable_here?: boolean;
-    message_annotations?: Record<string, unknown>;
-  };
-  if (outcome === 'accepted') return { kind: 'complete' };
-  if (outcome === 'released') return { kind: 'abandon' };
-  if (outcome === 'modified')
-    return {
-      kind: undeliverable_here ? 'defer' : 'abandon',
-      properties: message_annotations ?? {},
-    };
-  const { DeadLetterReason, DeadLetterErrorDescription, ...properties } = error?.info ?? {};
-  return {
-    kind: 'deadLetter',
-    reason: textOf(DeadLetterReason),
-    description: textOf(DeadLetterErrorDescription),
-    properties,
-  };
-}
-
-const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);

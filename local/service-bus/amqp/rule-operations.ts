@@ -1,6 +1,6 @@
 /** Rules of a subscription over its `$management` (SERVICE-BUS.md, 6). */
 import rhea from 'rhea';
-import { ServiceBusFault } from '../entity/errors.ts';
+import { badArgument, ServiceBusFault } from '../entity/errors.ts';
 import type { Queue } from '../entity/queue.ts';
 import type { Rules } from '../entity/rules.ts';
 import type { Rule, RuleDescription } from '../entity/settings.ts';
@@ -20,27 +20,40 @@ const code = {
   correlationFilter: 0x1370000009,
 } as const;
 
-export const ruleOperations = (
-  changed: () => void,
-): Record<string, (queue: Queue, body: Body) => Body | 'nothing'> => ({
-  'com.microsoft:add-rule': (queue, body) => {
-    const given = (body['rule-description'] ?? {}) as Body;
-    rulesOf(queue).add(toRule(String(body['rule-name']), given));
-    changed();
+interface Asked {
+  queue: Queue;
+  rulesChanged: () => void;
+}
+
+export const ruleOperations: Record<string, (asked: Asked, body: Body) => Body | 'nothing'> = {
+  'com.microsoft:add-rule': ({ queue, rulesChanged }, body) => {
+    const given = mapOf(body['rule-description']);
+    rulesOf(queue).add(toRule(nameOf(body), given));
+    rulesChanged();
     return {};
   },
-  'com.microsoft:remove-rule': (queue, body) => {
-    rulesOf(queue).remove(String(body['rule-name']));
-    changed();
+  'com.microsoft:remove-rule': ({ queue, rulesChanged }, body) => {
+    rulesOf(queue).remove(nameOf(body));
+    rulesChanged();
     return {};
   },
-  'com.microsoft:enumerate-rules': (queue, body) => {
+  'com.microsoft:enumerate-rules': ({ queue }, body) => {
     const skip = Number(body['skip'] ?? 0);
     const all = rulesOf(queue).all.slice(skip, skip + Number(body['top'] ?? 100));
     if (all.length === 0) return 'nothing';
     return { rules: all.map((rule) => ({ 'rule-description': describe(rule) })) };
   },
-});
+};
+
+const mapOf = (value: unknown): Body =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Body) : {};
+
+/** @throws ServiceBusFault */
+function nameOf(body: Body): string {
+  const name = body['rule-name'];
+  if (typeof name === 'string' && name !== '') return name;
+  throw badArgument('rule-name is missing.');
+}
 
 function rulesOf({ rules, settings }: Queue): Rules {
   if (rules) return rules;
@@ -51,7 +64,7 @@ const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
 
 function toRule(name: string, given: Body): RuleDescription {
   const [sql, correlation, action] = ['sql-filter', 'correlation-filter', 'sql-rule-action'].map(
-    (part) => given[part] as Body | null | undefined,
+    (part) => (given[part] ? mapOf(given[part]) : undefined),
   );
   const expression = text(action?.['expression']);
   return {
@@ -67,7 +80,7 @@ function toRule(name: string, given: Body): RuleDescription {
 const otherwise = (given: Body) => ('false-filter' in given ? '1=0' : '1=1');
 
 function toCorrelation(given: Body) {
-  const properties = (given['properties'] ?? {}) as Record<string, Exclude<Value, null>>;
+  const properties = mapOf(given['properties']) as Record<string, Exclude<Value, null>>;
   const fields = {
     correlationId: text(given['correlation-id']),
     messageId: text(given['message-id']),

@@ -68,6 +68,13 @@ export class Grants {
     this.#granted.set(path, this.#tokens.check(token, path));
   }
 
+  /** When the first of those ends that hold now; never, if nothing is checked. */
+  nextEnd(): number {
+    const now = this.#now();
+    const ends = this.#tokens.areChecked ? [...this.#granted.values()] : [];
+    return Math.min(Number.POSITIVE_INFINITY, ...ends.filter((until) => until > now));
+  }
+
   allowAll(): void {
     this.#granted.set('', Number.POSITIVE_INFINITY);
   }
@@ -81,8 +88,11 @@ export class Grants {
   }
 }
 
-const isBelow = (path: string, resource: string) =>
-  resource === '' || path === resource || path.startsWith(`${resource.replace(/\/$/, '')}/`);
+/** A resource may end in a slash. */
+function isBelow(path: string, named: string): boolean {
+  const resource = named.replace(/\/+$/, '');
+  return resource === '' || path === resource || path.startsWith(`${resource}/`);
+}
 
 function isSame(given: string, expected: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(expected)];

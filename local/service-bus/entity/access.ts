@@ -3,7 +3,7 @@ import type { Content } from '../amqp/message.ts';
 import { entityDisabled, ServiceBusFault, sessionIdMissing } from './errors.ts';
 import type { QueueSettings } from './settings.ts';
 
-/** `bytes` are those that the queue has already. @throws ServiceBusFault */
+/** `bytes` are those that the entity has already, in all its parts. @throws ServiceBusFault */
 export function checkSend(
   { name, role, status, requiresSession, maxBytes }: QueueSettings,
   contents: readonly Content[],

@@ -18,14 +18,19 @@ export function peek(
   count: number,
   sessionId: string | undefined,
   now: number,
+  mostBytes: number,
 ): Message[] {
   const session = sessionOf(queue, sessionId);
   const peeked: Message[] = [];
+  let bytes = 0;
   if (session === null) return peeked;
   for (const message of queue.stock.from(from, session)) {
-    if (peeked.length >= count) break;
+    if (peeked.length >= count || bytes >= mostBytes) break;
     const isOfSession = sessionId === undefined || message.content.sessionId === sessionId;
-    if ((message.expiresAt ?? now + 1) > now && isOfSession) peeked.push(message);
+    if ((message.expiresAt ?? now + 1) <= now || !isOfSession) continue;
+    bytes += message.content.bare.length;
+    // One there always is, or nobody got past it.
+    if (bytes <= mostBytes || peeked.length === 0) peeked.push(message);
   }
   return peeked;
 }

@@ -1,19 +1,19 @@
-import type { Clock } from '../../clock.ts';
 import type { EntityJournal } from '../store/journal.ts';
+import type { BrokerClock } from '../time.ts';
 import type { QueueSettings } from './settings.ts';
 
 /** The message ids that a queue has seen within its window; the oldest leave as the window moves on. */
 export class Duplicates {
-  // A Map keeps insertion order, and the window is the same for all: the oldest is always the first.
+  // In the order in which they came: but for a change of the window, or of the clock, the oldest first.
   readonly #seen = new Map<string, { until: number; key: number }>();
   #nextKey = 1;
   readonly #settings: Pick<QueueSettings, 'duplicateWindowMs'>;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #journal: EntityJournal;
 
   constructor(
     settings: Pick<QueueSettings, 'duplicateWindowMs'>,
-    clock: Clock,
+    clock: BrokerClock,
     journal: EntityJournal,
   ) {
     this.#settings = settings;
@@ -25,7 +25,10 @@ export class Duplicates {
   seenBefore(messageId: string): boolean {
     const now = this.#clock.now();
     this.#forget(now);
-    if (this.#seen.has(messageId)) return true;
+    const before = this.#seen.get(messageId);
+    // The first may end after it, if the window was longer then: each has an end of its own.
+    if (before && before.until > now) return true;
+    if (before) this.#drop(messageId, before.key);
     const entry = { until: now + (this.#settings.duplicateWindowMs ?? 0), key: this.#nextKey++ };
     this.#seen.set(messageId, entry);
     this.#journal.putDuplicate(entry.key, { messageId, until: entry.until });
@@ -45,8 +48,12 @@ export class Duplicates {
   #forget(now: number): void {
     for (const [messageId, { until, key }] of this.#seen) {
       if (until > now) return;
-      this.#seen.delete(messageId);
-      this.#journal.deleteDuplicate(key);
+      this.#drop(messageId, key);
     }
+  }
+
+  #drop(messageId: string, key: number): void {
+    this.#seen.delete(messageId);
+    this.#journal.deleteDuplicate(key);
   }
 }

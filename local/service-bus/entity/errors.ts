@@ -9,22 +9,29 @@ export type Condition =
   | 'amqp:link:message-size-exceeded'
   | 'amqp:link:detach-forced'
   | 'amqp:resource-limit-exceeded'
+  | 'amqp:transaction:rollback'
+  | 'amqp:transaction:unknown-id'
   | 'com.microsoft:argument-error'
+  | 'com.microsoft:argument-out-of-range'
   | 'com.microsoft:entity-already-exists'
   | 'com.microsoft:entity-disabled'
   | 'com.microsoft:message-lock-lost'
   | 'com.microsoft:message-not-found'
   | 'com.microsoft:session-lock-lost'
+  | 'com.microsoft:server-busy'
   | 'com.microsoft:session-cannot-be-locked'
   | 'com.microsoft:timeout';
 
 export class ServiceBusFault extends Error {
   readonly condition: Condition;
-  constructor(condition: Condition, description: string) {
-    super(description);
+  constructor(condition: Condition, description: string, options?: ErrorOptions) {
+    super(description, options);
     this.condition = condition;
   }
 }
+
+export const badArgument = (why: string) =>
+  new ServiceBusFault('com.microsoft:argument-error', why);
 
 export const lockLost = () =>
   new ServiceBusFault(
@@ -56,8 +63,11 @@ export const entityRemoved = (name: string) =>
     `The messaging entity '${name}' could not be found: it was deleted.`,
   );
 
-export const entityExists = (what: string) =>
-  new ServiceBusFault('com.microsoft:entity-already-exists', `${what} already exists.`);
+export const entityExists = (path: string) =>
+  new ServiceBusFault(
+    'com.microsoft:entity-already-exists',
+    `The messaging entity '${path}' already exists.`,
+  );
 
 export const sessionIdMissing = (queue: string) =>
   new ServiceBusFault(

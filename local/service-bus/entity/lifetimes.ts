@@ -1,5 +1,6 @@
 /** When the messages of one queue begin, and when they expire. */
-import type { Clock } from '../../clock.ts';
+
+import type { BrokerClock } from '../time.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Message } from './message.ts';
 import type { QueueSettings } from './settings.ts';
@@ -10,12 +11,13 @@ export class Lifetimes {
   readonly #settings: QueueSettings;
 
   constructor(
-    clock: Clock,
+    clock: BrokerClock,
     settings: QueueSettings,
     events: {
       activate(message: Message): void;
       expire(message: Message): void;
       isGone(message: Message): boolean;
+      failed(message: Message, fault: unknown): void;
     },
   ) {
     this.#settings = settings;
@@ -23,8 +25,9 @@ export class Lifetimes {
       act(message);
       return undefined;
     };
-    this.#activations = new Deadlines(clock, once(events.activate), events.isGone);
-    this.#expiries = new Deadlines(clock, once(events.expire), events.isGone);
+    const { isGone: isOver, failed } = events;
+    this.#activations = new Deadlines(clock, { due: once(events.activate), isOver, failed });
+    this.#expiries = new Deadlines(clock, { due: once(events.expire), isOver, failed });
   }
 
   /** The message is active from now on: sets when it expires, if it does. */
@@ -44,6 +47,11 @@ export class Lifetimes {
   watch(message: Message): void {
     if (message.state === 'scheduled') this.#activations.add(message.enqueuedAt, message);
     else if (message.expiresAt !== undefined) this.#expiries.add(message.expiresAt, message);
+  }
+
+  /** Its lock is over: did it expire meanwhile? */
+  watchAgain(message: Message, now: number): void {
+    if (message.expiresAt !== undefined && message.expiresAt <= now) this.watch(message);
   }
 
   close(): void {

@@ -1,59 +1,74 @@
 /** The locks on one queue's messages: by token, and when they end. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../../clock.ts';
+import type { BrokerClock } from '../time.ts';
+import type { Consumer } from './consumer.ts';
 import { Deadlines } from './deadlines.ts';
 import { lockLost, ServiceBusFault } from './errors.ts';
 import type { Message } from './message.ts';
 import type { Session } from './session.ts';
 import type { QueueSettings } from './settings.ts';
 
+/** Until when a lock holds that is taken now: as the client is told, and by what will have passed. */
+export const lockFor = (clock: BrokerClock, lockMs: number) => ({
+  until: clock.now() + lockMs,
+  ends: clock.elapsed() + lockMs,
+});
+
 export class Locks {
   readonly #byToken = new Map<string, Message>();
   readonly #ends: Deadlines<Message>;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #settings: Pick<QueueSettings, 'lockMs'>;
 
-  /** `ended` is told of a message whose lock nobody renewed. */
+  /** `ended` is told of a message whose lock nobody renewed, `failed` of one where that threw. */
   constructor(
-    clock: Clock,
+    clock: BrokerClock,
     settings: Pick<QueueSettings, 'lockMs'>,
     ended: (message: Message) => void,
+    failed: (message: Message, fault: unknown) => void,
   ) {
     this.#clock = clock;
     this.#settings = settings;
-    this.#ends = new Deadlines(
-      clock,
-      (message, now) => {
+    this.#ends = new Deadlines(clock, {
+      now: () => clock.elapsed(),
+      due: (message, now) => {
         if (!message.lock || !this.#byToken.has(message.lock.token)) return undefined;
-        if (message.lock.until > now) return message.lock.until;
+        if (message.lock.ends > now) return message.lock.ends;
         ended(message);
         return undefined;
       },
-      (message) => !message.lock,
-    );
+      isOver: (message) => !message.lock,
+      failed,
+    });
   }
 
   /** In a session the session's lock is what ends; the message's only names it. */
-  take(message: Message, session?: Session): void {
-    const until = session?.lock?.until ?? this.#clock.now() + this.#settings.lockMs;
-    message.lock = { token: randomUUID(), until, sessionId: session?.id };
+  take(message: Message, taker: Consumer, session?: Session): void {
+    const { until, ends } = session?.lock ?? lockFor(this.#clock, this.#settings.lockMs);
+    message.lock = { token: randomUUID(), until, ends, sessionId: session?.id, taker };
     this.#byToken.set(message.lock.token, message);
     if (session) session.locked.add(message);
-    else this.#ends.add(until, message);
+    else this.#ends.add(ends, message);
   }
 
   /** A lock that was taken before the broker's restart. */
   restore(message: Message): void {
-    if (!message.lock) return;
-    this.#byToken.set(message.lock.token, message);
-    this.#ends.add(message.lock.until, message);
+    const { lock } = message;
+    if (!lock) return;
+    this.#byToken.set(lock.token, message);
+    // Never longer than one that is taken now, whatever the clock says.
+    const left = Math.min(lock.until - this.#clock.now(), this.#settings.lockMs);
+    lock.ends = this.#clock.elapsed() + left;
+    this.#ends.add(lock.ends, message);
   }
 
   release(message: Message, session?: Session): void {
-    if (!message.lock) return;
-    this.#byToken.delete(message.lock.token);
+    const { lock } = message;
+    if (!lock) return;
+    this.#byToken.delete(lock.token);
     session?.locked.delete(message);
     message.lock = undefined;
+    lock.taker?.forget?.(lock.token);
   }
 
   /** @throws ServiceBusFault when the lock has ended */
@@ -71,7 +86,7 @@ export class Locks {
         'amqp:not-allowed',
         'A message of a session has no lock of its own: renew the lock of the session.',
       );
-    message.lock = { token, until: this.#clock.now() + this.#settings.lockMs };
+    if (message.lock) Object.assign(message.lock, lockFor(this.#clock, this.#settings.lockMs));
     return message;
   }
 

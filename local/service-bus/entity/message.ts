@@ -1,4 +1,5 @@
 import type { Content } from '../amqp/message.ts';
+import type { Consumer } from './consumer.ts';
 
 /** A message as its queue keeps it. Times are milliseconds since the epoch. */
 export interface Message {
@@ -11,8 +12,10 @@ export interface Message {
   deliveryCount: number;
   lock: Lock | undefined;
   deadLetterSource: string | undefined;
-  /** How many queues forwarded it. */
+  /** How many queues forwarded it, also as a dead letter. */
   hops?: number | undefined;
+  /** It waited for its time: the service goes on saying so. */
+  wasScheduled?: boolean | undefined;
   /** The store has something of it beside its body: see `EntityJournal`. */
   hasOwnMeta?: boolean;
   content: Content;
@@ -23,7 +26,10 @@ export interface Lock {
   /** RFC 9562 form, lower case. */
   token: string;
   until: number;
+  /** The same by the time that passes, of this process only. */
+  ends: number;
   sessionId?: string | undefined;
+  taker?: Consumer | undefined;
 }
 
 /** Where a message comes from that moves from one queue to another. */
@@ -50,7 +56,8 @@ export const newMessage = (
   deliveryCount: from && from.hops === undefined ? from.message.deliveryCount : 0,
   lock: undefined,
   deadLetterSource: from?.deadLetterSource,
-  hops: from?.hops,
+  hops: from?.hops ?? from?.message.hops,
+  wasScheduled: from?.message.wasScheduled,
   content,
 });
 
@@ -59,6 +66,7 @@ type Meta = [
   ...[Message['enqueuedSequence'], Message['enqueuedAt'], number | null, Message['state'], number],
   ...[string | null, number | null, string | null, string | null, number | null],
   ...[string, string | null, boolean, number | null, number | null, number | null, string[]],
+  boolean?,
 ];
 
 export function toMeta(message: Message): Buffer {
@@ -82,6 +90,7 @@ export function toMeta(message: Message): Buffer {
     ttl ?? null,
     content.scheduledFor ?? null,
     content.annotations.map((pair) => pair.toString('base64')),
+    message.wasScheduled === true,
   ];
   return Buffer.from(JSON.stringify(meta));
 }
@@ -91,7 +100,7 @@ export function fromMeta(sequence: number, meta: Buffer, bare: Buffer): Message 
     meta.toString(),
   ) as Meta;
   const [token, until, lockSession, deadLetterSource, hops, messageId, sessionId, ...more] = rest;
-  const [durable, priority, ttl, scheduledFor, annotations] = more;
+  const [durable, priority, ttl, scheduledFor, annotations, wasScheduled] = more;
   return {
     sequence,
     enqueuedSequence,
@@ -102,9 +111,10 @@ export function fromMeta(sequence: number, meta: Buffer, bare: Buffer): Message 
     lock:
       token === null
         ? undefined
-        : { token, until: until ?? 0, sessionId: lockSession ?? undefined },
+        : { token, until: until ?? 0, ends: 0, sessionId: lockSession ?? undefined },
     deadLetterSource: deadLetterSource ?? undefined,
     hops: hops ?? undefined,
+    wasScheduled,
     content: {
       messageId,
       sessionId: sessionId ?? undefined,

@@ -5,19 +5,17 @@
  * A message is active (ready or locked), deferred or scheduled. What changes is told to the journal;
  * `kept()` resolves when it survives the process.
  */
-import type { Clock } from '../../clock.ts';
-import { type Content, withApplicationProperties } from '../amqp/message.ts';
-import type { EntityJournal, Kept } from '../store/journal.ts';
+import type { Content } from '../amqp/message.ts';
+import type { EntityJournal, Kept, KeptMessage } from '../store/journal.ts';
+import type { BrokerClock } from '../time.ts';
 import { trace } from '../trace.ts';
 import { checkReceive, checkSend } from './access.ts';
 import { peek, waiting } from './browse.ts';
 import type { Consumer, Settlement } from './consumer.ts';
 import { Consumers } from './consumers.ts';
-import { copyToDeadLetters, deliveredTooOften, expired, type Reason } from './dead-letter.ts';
+import { Custody } from './custody.ts';
 import { Duplicates } from './duplicates.ts';
-import { entityRemoved, messageNotFound, type ServiceBusFault } from './errors.ts';
-import { Lifetimes } from './lifetimes.ts';
-import { Locks } from './locks.ts';
+import { badArgument, entityRemoved, messageNotFound, ServiceBusFault } from './errors.ts';
 import { fromMeta, type Message, newMessage, type Origin } from './message.ts';
 import { Order } from './order.ts';
 import type { Rules } from './rules.ts';
@@ -26,6 +24,14 @@ import type { Session, SessionHolder } from './session.ts';
 import { Sessions } from './sessions.ts';
 import type { QueueSettings } from './settings.ts';
 import { Stock } from './stock.ts';
+
+/** Something of a client that ends when the entity does. */
+export interface Linked {
+  gone(fault: ServiceBusFault): void;
+}
+
+// One answer's worth: a client that asks for more asks again.
+const mostPeekedBytes = 4 * 1024 * 1024;
 
 export class Queue {
   readonly settings: QueueSettings;
@@ -38,19 +44,22 @@ export class Queue {
   /** Shown by `peek` beside its own messages: the scheduled ones of a subscription's topic. */
   alsoPeeked: Queue | undefined;
   accessedAt: number;
-  readonly #clock: Clock;
+  /** What clients have open to it, in either direction. */
+  readonly links = new Set<Linked>();
+  /** Bytes that count to the size of the entity: its parts together. */
+  usedBytes: () => number;
+  readonly #clock: BrokerClock;
   readonly #journal: EntityJournal;
   readonly #ready = new Order();
-  readonly #locks: Locks;
+  readonly #custody: Custody;
   readonly #consumers = new Consumers();
   readonly #duplicates: Duplicates | undefined;
-  readonly #lifetimes: Lifetimes;
   readonly #sequence: Sequence;
   #removed = false;
 
   constructor(
     settings: QueueSettings,
-    clock: Clock,
+    clock: BrokerClock,
     journal: EntityJournal,
     deadLetters: Queue | undefined,
   ) {
@@ -62,28 +71,29 @@ export class Queue {
     this.deadLetters = deadLetters;
     if (settings.duplicateWindowMs !== undefined)
       this.#duplicates = new Duplicates(settings, clock, journal);
-    this.#locks = new Locks(clock, settings, (message) => {
-      trace(settings.name, message, 'lock ended');
-      this.#giveBack(message, { counts: true });
-      this.dispatch();
+    this.usedBytes = () => this.stock.bytes;
+    this.#custody = new Custody(this, clock, journal, {
+      activate: (message) => this.#activate(message),
+      sessionOf: (message) => this.#sessionOf(message),
+      ready: (message, session) => this.#makeReady(message, 'returned', session),
     });
     if (settings.requiresSession)
       this.sessions = new Sessions(clock, journal, {
         settings,
         newIndex: this.stock.index,
         hasReady: (session) => this.#firstReady(session.order) !== undefined,
-        giveBack: (message) => this.#giveBack(message, { counts: true }),
+        giveBack: (message, how) => this.#custody.giveBack(message, how),
       });
-    this.#lifetimes = new Lifetimes(clock, settings, {
-      activate: (message) => this.#activate(message),
-      expire: (message) => this.#expire(message),
-      isGone: (message) => !this.stock.has(message),
-    });
   }
 
   /** Resolves when everything done so far survives the process. */
   kept(): Promise<void> {
     return this.#journal.kept();
+  }
+
+  /** Nothing of it survives the process. */
+  get isVolatile(): boolean {
+    return this.#journal.isVolatile;
   }
 
   /** Calls `run` later, by the broker's clock; answers what cancels it. */
@@ -109,7 +119,13 @@ export class Queue {
   /** @throws ServiceBusFault when these, or any at all, are not taken */
   checkSend(contents: readonly Content[]): void {
     if (this.#removed) throw entityRemoved(this.settings.name);
-    checkSend(this.settings, contents, this.stock.bytes);
+    // Before it is taken in: what was refused must not be delivered.
+    if (this.#journal.isStuck)
+      throw new ServiceBusFault(
+        'com.microsoft:server-busy',
+        `The broker cannot write its data now: nothing is taken into ${this.settings.name}.`,
+      );
+    checkSend(this.settings, contents, this.usedBytes());
   }
 
   /** Takes in what another queue hands on; the caller dispatches. */
@@ -126,10 +142,10 @@ export class Queue {
     const message = newMessage(content, sequence, now, scheduled, from);
     const session = this.#sessionOf(message);
     this.stock.add(message, session);
-    if (!scheduled) this.#lifetimes.start(message);
+    if (!scheduled) this.#custody.lifetimes.start(message);
     this.#journal.putMessage(message, { withBody: true });
     trace(this.settings.name, message, scheduled ? 'scheduled' : 'enqueued');
-    this.#lifetimes.watch(message);
+    this.#custody.lifetimes.watch(message);
     if (!scheduled) this.#makeReady(message, 'fresh', session);
     return sequence;
   }
@@ -143,9 +159,10 @@ export class Queue {
     message.sequence = this.#sequence.take();
     message.hasOwnMeta = false;
     message.state = 'active';
+    message.wasScheduled = true;
     this.stock.add(message, session);
-    this.#lifetimes.start(message);
-    this.#lifetimes.watch(message);
+    this.#custody.lifetimes.start(message);
+    this.#custody.lifetimes.watch(message);
     this.#journal.putMessage(message, { withBody: true });
     trace(this.settings.name, message, 'active');
     this.#makeReady(message, 'fresh');
@@ -156,7 +173,7 @@ export class Queue {
     const found = sequences.map((sequence) => this.stock.get(sequence));
     if (found.some((message) => message?.state !== 'scheduled'))
       throw messageNotFound('were they sent, cancelled or never scheduled?');
-    for (const message of found) if (message) this.#remove(message);
+    for (const message of found) if (message) this.#custody.remove(message);
   }
 
   // --- out --------------------------------------------------------------------------------------
@@ -175,6 +192,7 @@ export class Queue {
   }
 
   addConsumer(consumer: Consumer): void {
+    this.accessedAt = this.#clock.now();
     this.#consumers.add(consumer);
     this.dispatch();
   }
@@ -185,6 +203,7 @@ export class Queue {
 
   /** Hands out what is ready; call it when a consumer has room again. */
   dispatch(): void {
+    if (this.#journal.isStuck) return;
     if (this.sessions) {
       this.sessions.match();
       return;
@@ -204,7 +223,7 @@ export class Queue {
       const expired = (message?.expiresAt ?? Number.POSITIVE_INFINITY) <= this.#clock.now();
       if (message && message.state === 'active' && !message.lock && !expired) return message;
       order.shift();
-      if (message && expired) this.#expire(message);
+      if (message && expired) this.#custody.expire(message);
     }
     return undefined;
   }
@@ -212,101 +231,63 @@ export class Queue {
   #handOver(message: Message, consumer: Consumer, session?: Session): void {
     if (consumer.settlesFirst) {
       trace(this.settings.name, message, 'taken for good');
-      this.#remove(message);
+      this.#custody.remove(message);
       consumer.take(message);
       return;
     }
-    this.#locks.take(message, session);
-    this.#save(message);
+    this.#custody.locks.take(message, consumer, session);
+    this.#journal.putMessage(message);
     trace(this.settings.name, message, 'delivered');
     consumer.take(message);
   }
 
-  /** Answers until when the lock holds now. */
-  renewLock(token: string): number {
-    const message = this.#locks.renew(token);
-    this.#save(message);
-    return message.lock?.until ?? 0;
-  }
-
-  settle(token: string, settlement: Settlement): void {
-    const message = this.#locks.holder(token);
-    trace(this.settings.name, message, settlement.kind);
-    switch (settlement.kind) {
-      case 'complete':
-        this.#remove(message);
-        break;
-      case 'abandon':
-        this.#changeProperties(message, settlement.properties);
-        this.#giveBack(message, { counts: this.settings.role !== 'deadLetters' });
-        break;
-      case 'defer':
-        this.#changeProperties(message, settlement.properties);
-        this.#locks.release(message, this.#sessionOf(message));
-        this.stock.changeState(message, 'deferred');
-        this.#save(message);
-        break;
-      case 'deadLetter':
-        this.#deadLetter(message, settlement, settlement.properties);
-        break;
-    }
+  /** A message that was taken for good by one who was gone before it could be handed over. */
+  takeBack(message: Message): void {
+    if (this.#removed) return;
+    const session = this.#sessionOf(message);
+    message.hasOwnMeta = false;
+    this.stock.add(message, session);
+    this.#journal.putMessage(message, { withBody: true });
+    this.#custody.lifetimes.watch(message);
+    if (message.state === 'active') this.#makeReady(message, 'returned', session);
     this.dispatch();
   }
 
-  #changeProperties(message: Message, properties: Record<string, unknown> | undefined): void {
-    if (!properties || Object.keys(properties).length === 0) return;
-    this.stock.changeBare(message, withApplicationProperties(message.content.bare, properties));
-    this.#journal.putMessage(message, { withBody: true });
-  }
-
-  #giveBack(message: Message, { counts }: { counts: boolean }): void {
-    const session = this.#sessionOf(message);
-    this.#locks.release(message, session);
-    if (counts) message.deliveryCount++;
-    const limit = this.settings.maxDeliveryCount;
-    if (limit !== undefined && message.deliveryCount >= limit) {
-      this.#deadLetter(message, deliveredTooOften(limit));
-      return;
-    }
-    this.#save(message);
-    if (message.state === 'active') this.#makeReady(message, 'returned', session);
-  }
-
-  #deadLetter(message: Message, why: Reason, properties?: Record<string, unknown>): void {
-    copyToDeadLetters(this.deadLetters, this.settings.name, message, why, properties);
-    this.#remove(message);
-    this.deadLetters?.dispatch();
-  }
-
-  #expire(message: Message): void {
-    // A locked message does not expire; it is looked at again when it is ready.
-    if (!this.stock.has(message) || message.lock) return;
-    trace(this.settings.name, message, 'expired');
-    if (this.settings.deadLetterOnExpiry && this.deadLetters) this.#deadLetter(message, expired);
-    else this.#remove(message);
-  }
-
-  #remove(message: Message): void {
-    const session = this.#sessionOf(message);
-    this.#locks.release(message, session);
-    this.stock.remove(message, session);
-    this.#journal.deleteMessage(message);
-    if (session) this.sessions?.forgetIfDone(session);
-  }
-
-  #save(message: Message): void {
+  /** Answers until when the lock holds now. @throws ServiceBusFault */
+  renewLock(token: string): number {
+    const message = this.#custody.locks.renew(token);
     this.#journal.putMessage(message);
+    return message.lock?.until ?? 0;
   }
 
+  /** @throws ServiceBusFault when the lock of this token is over */
+  lockedBy(token: string): Message {
+    return this.#custody.locks.holder(token);
+  }
+
+  /** @throws ServiceBusFault */
+  settle(token: string, settlement: Settlement): void {
+    this.accessedAt = this.#clock.now();
+    this.#custody.settle(this.lockedBy(token), settlement);
+    this.dispatch();
+  }
+
+  /** In a session only those of the session. @throws ServiceBusFault */
   receiveDeferred(sequences: readonly number[], consumer: Consumer, session?: Session): void {
-    const found = sequences.map((sequence) => this.stock.get(sequence));
-    if (found.some((message) => message?.state !== 'deferred' || message.lock))
-      throw messageNotFound('it does not exist, or is not deferred.');
+    if (this.sessions && !session)
+      throw badArgument(
+        `A deferred message of ${this.settings.name} is had by session and number.`,
+      );
+    const found = [...new Set(sequences)].map((sequence) => this.stock.get(sequence));
+    for (const message of found)
+      if (message?.state !== 'deferred' || message.lock || this.#sessionOf(message) !== session)
+        throw messageNotFound('it does not exist, or is not deferred.');
     for (const message of found) if (message) this.#handOver(message, consumer, session);
   }
 
   peek(from: number, count: number, sessionId?: string): Message[] {
-    const peeked = peek(this, from, count, sessionId, this.#clock.now());
+    this.accessedAt = this.#clock.now();
+    const peeked = peek(this, from, count, sessionId, this.accessedAt, mostPeekedBytes);
     const more = count - peeked.length;
     if (more <= 0 || !this.alsoPeeked?.stock.counts.scheduled) return peeked;
     return [...peeked, ...this.alsoPeeked.peek(from, more, sessionId)];
@@ -315,7 +296,7 @@ export class Queue {
   /** Deletes up to `count` messages that wait unlocked, enqueued before a time; answers how many. */
   purge(count: number, before: number, sessionId?: string): number {
     const chosen = waiting(this, count, before, sessionId);
-    for (const message of chosen) this.#remove(message);
+    for (const message of chosen) this.#custody.remove(message);
     return chosen.length;
   }
 
@@ -354,20 +335,29 @@ export class Queue {
    * delivery counts. Sessions are free: their receivers' links ended with the broker.
    */
   restore(kept: Kept, { releaseLocks }: { releaseLocks: boolean }): void {
-    this.#sequence.restore(kept.counter);
+    this.#sequence.restore(kept.counter, kept.highest);
     for (const [key, duplicate] of kept.duplicates) this.#duplicates?.restore(key, duplicate);
     for (const [id, state] of kept.sessionStates)
       if (this.sessions) this.sessions.get(id).state = state;
-    for (const [sequence, { meta, bare, hasOwnMeta }] of kept.messages)
-      this.#restoreMessage({ ...fromMeta(sequence, meta, bare), hasOwnMeta }, releaseLocks);
+    for (const [sequence, message] of kept.messages)
+      try {
+        this.#restoreMessage(sequence, message, releaseLocks);
+      } catch (fault) {
+        // Or no start would come past it.
+        this.#journal.setAsideUnread(sequence, message);
+        process.emitWarning(`Message ${sequence} of ${this.settings.name} was set aside: ${fault}`);
+      }
   }
 
-  #restoreMessage(message: Message, releaseLocks: boolean): void {
+  #restoreMessage(sequence: number, kept: KeptMessage, releaseLocks: boolean): void {
+    const message = fromMeta(sequence, kept.meta, kept.bare);
+    message.hasOwnMeta = kept.hasOwnMeta;
     const session = this.#sessionOf(message);
     this.stock.add(message, session);
-    this.#lifetimes.watch(message);
-    if (message.lock && (releaseLocks || session)) this.#giveBack(message, { counts: true });
-    else if (message.lock) this.#locks.restore(message);
+    this.#custody.lifetimes.watch(message);
+    if (message.lock && (releaseLocks || session))
+      this.#custody.giveBack(message, { counts: true });
+    else if (message.lock) this.#custody.locks.restore(message);
     else if (message.state === 'active') this.#makeReady(message, 'fresh', session);
   }
 
@@ -377,12 +367,14 @@ export class Queue {
     this.sessions?.end(fault);
   }
 
-  /** Removes everything, also from the store. */
+  /** Removes everything, also from the store; all links end. */
   remove(): void {
     this.#removed = true;
     this.passOn(undefined);
-    this.end(entityRemoved(this.settings.name));
-    for (const message of [...this.stock.from(0)]) this.#remove(message);
+    const fault = entityRemoved(this.settings.name);
+    this.end(fault);
+    for (const link of [...this.links]) link.gone(fault);
+    for (const message of [...this.stock.from(0)]) this.#custody.remove(message);
     for (const id of [...(this.sessions?.withState() ?? [])])
       this.#journal.putSessionState(id, undefined);
     this.#duplicates?.clear();
@@ -391,6 +383,6 @@ export class Queue {
   }
 
   close(): void {
-    for (const part of [this.#locks, this.#lifetimes, this.sessions]) part?.close();
+    for (const part of [this.#custody, this.sessions]) part?.close();
   }
 }

@@ -23,14 +23,16 @@ export class Rules {
     for (const rule of rules) this.add(rule);
   }
 
+  /** By name, as the service lists them. */
   get all(): Rule[] {
-    return [...this.#rules.values()].map(({ rule }) => rule);
+    const all = [...this.#rules.values()].map(({ rule }) => rule);
+    return all.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** @throws ServiceBusFault when there is one of that name, or it cannot be understood */
   add(description: RuleDescription): Rule {
     const rule = ruleDescription.parse(description);
-    if (this.#rules.has(rule.name.toLowerCase())) throw entityExists(`The rule ${rule.name}`);
+    if (this.#rules.has(rule.name.toLowerCase())) throw entityExists(rule.name);
     this.#rules.set(rule.name.toLowerCase(), compile(rule));
     return rule;
   }

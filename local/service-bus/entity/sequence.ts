@@ -26,8 +26,12 @@ export class Sequence {
     this.#journal.putCounter(undefined);
   }
 
-  restore(kept: number): void {
-    this.#next = kept;
-    this.#kept = kept;
+  /**
+   * `highest` is the highest number that is there. When it is beyond what was kept, that was lost with
+   * a part of the log, and so may others be that were given out after it.
+   */
+  restore(kept: number, highest: number): void {
+    this.#next = highest < kept ? kept : highest + block;
+    this.#kept = this.#next;
   }
 }

@@ -11,9 +11,14 @@ export interface SessionHolder {
   lost(fault?: ServiceBusFault): void;
 }
 
+/** Whether a holder is the one that a request speaks for. */
+export type Claim = (holder: SessionHolder) => boolean;
+
 export interface SessionLock {
   token: string;
   until: number;
+  /** The same by the time that passes. */
+  ends: number;
   holder: SessionHolder;
 }
 
@@ -33,8 +38,8 @@ export class Session {
     this.sequences = sequences;
   }
 
-  grant(holder: SessionHolder, until: number): SessionLock {
-    this.lock = { token: randomUUID(), until, holder };
+  grant(holder: SessionHolder, times: Pick<SessionLock, 'until' | 'ends'>): SessionLock {
+    this.lock = { token: randomUUID(), ...times, holder };
     return this.lock;
   }
 

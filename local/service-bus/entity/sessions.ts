@@ -1,11 +1,13 @@
 /** The sessions of one queue: who holds which, who waits for the next, what state they have. */
-import type { Clock } from '../../clock.ts';
+import { tell } from '../guarded.ts';
 import type { EntityJournal } from '../store/journal.ts';
+import type { BrokerClock } from '../time.ts';
 import type { Ascending } from './ascending.ts';
 import { Deadlines } from './deadlines.ts';
 import { ServiceBusFault, sessionLockLost } from './errors.ts';
+import { lockFor } from './locks.ts';
 import type { Message } from './message.ts';
-import { Session, type SessionHolder, type SessionLock } from './session.ts';
+import { type Claim, Session, type SessionHolder, type SessionLock } from './session.ts';
 import type { QueueSettings } from './settings.ts';
 
 export interface SessionWaiter extends SessionHolder {
@@ -17,8 +19,8 @@ export interface SessionsOf {
   readonly settings: Pick<QueueSettings, 'lockMs'>;
   newIndex(): Ascending;
   hasReady(session: Session): boolean;
-  /** A message that its receiver left unsettled. */
-  giveBack(message: Message): void;
+  /** A message that its receiver left unsettled; it counts if the lock just ended. */
+  giveBack(message: Message, how: { counts: boolean }): void;
 }
 
 export class Sessions {
@@ -27,19 +29,20 @@ export class Sessions {
   readonly #free = new Set<Session>();
   readonly #waiters = new Set<SessionWaiter>();
   readonly #lockEnds: Deadlines<{ session: Session; lock: SessionLock }>;
-  readonly #clock: Clock;
+  readonly #clock: BrokerClock;
   readonly #journal: EntityJournal;
   readonly #queue: SessionsOf;
 
-  constructor(clock: Clock, journal: EntityJournal, queue: SessionsOf) {
+  constructor(clock: BrokerClock, journal: EntityJournal, queue: SessionsOf) {
     this.#clock = clock;
     this.#journal = journal;
     this.#queue = queue;
-    this.#lockEnds = new Deadlines(
-      clock,
-      ({ session, lock }, now) => this.#lockEnded(session, lock, now),
-      ({ session, lock }) => session.lock !== lock,
-    );
+    this.#lockEnds = new Deadlines(clock, {
+      now: () => clock.elapsed(),
+      due: ({ session, lock }, now) => this.#lockEnded(session, lock, now),
+      isOver: ({ session, lock }) => session.lock !== lock,
+      failed: (_, fault) => tell('The end of a session lock failed')(fault),
+    });
   }
 
   /** The session of that name, made when it is first spoken of. */
@@ -100,27 +103,28 @@ export class Sessions {
 
   #grant(session: Session, holder: SessionHolder): void {
     this.#free.delete(session);
-    const lock = session.grant(holder, this.#clock.now() + this.#queue.settings.lockMs);
-    this.#lockEnds.add(lock.until, { session, lock });
+    const lock = session.grant(holder, lockFor(this.#clock, this.#queue.settings.lockMs));
+    this.#lockEnds.add(lock.ends, { session, lock });
   }
 
-  /** @throws ServiceBusFault when nobody, or not this holder, has it */
-  heldBy(id: string, holder?: SessionHolder): Session {
+  /** @throws ServiceBusFault when nobody has it, or another one than who claims it */
+  heldBy(id: string, claim: Claim): Session {
     const session = this.#all.get(id);
-    if (!session?.lock || (holder && session.lock.holder !== holder)) throw sessionLockLost(id);
+    if (!session?.lock || !claim(session.lock.holder)) throw sessionLockLost(id);
     return session;
   }
 
-  /** Answers until when the lock holds now. */
-  renew(id: string): number {
-    const { lock } = this.heldBy(id);
-    const until = this.#clock.now() + this.#queue.settings.lockMs;
-    if (lock) lock.until = until;
-    return until;
+  /** Answers until when the lock holds now. @throws ServiceBusFault */
+  renew(id: string, claim: Claim): number {
+    const { lock } = this.heldBy(id, claim);
+    const times = lockFor(this.#clock, this.#queue.settings.lockMs);
+    if (lock) Object.assign(lock, times);
+    return times.until;
   }
 
-  setState(id: string, state: Buffer | undefined): void {
-    this.heldBy(id).state = state;
+  /** @throws ServiceBusFault */
+  setState(id: string, claim: Claim, state: Buffer | undefined): void {
+    this.heldBy(id, claim).state = state;
     this.#journal.putSessionState(id, state);
   }
 
@@ -136,11 +140,14 @@ export class Sessions {
     return ids;
   }
 
-  /** The holder is done: its unsettled messages are ready again, in order, one delivery more. */
-  release(session: Session, holder: SessionHolder): void {
+  /**
+   * The holder is done: its unsettled messages are ready again, in order. A delivery counts when the
+   * lock ended, not when the session was closed (Learn: message sessions, impact of delivery count).
+   */
+  release(session: Session, holder: SessionHolder, { counts = false } = {}): void {
     if (session.lock?.holder !== holder) return;
     session.lock = undefined;
-    for (const message of [...session.locked]) this.#queue.giveBack(message);
+    for (const message of [...session.locked]) this.#queue.giveBack(message, { counts });
     this.offer(session);
     this.forgetIfDone(session);
     this.match();
@@ -148,8 +155,8 @@ export class Sessions {
 
   #lockEnded(session: Session, lock: SessionLock, now: number): number | undefined {
     if (session.lock !== lock) return undefined;
-    if (lock.until > now) return lock.until;
-    this.release(session, lock.holder);
+    if (lock.ends > now) return lock.ends;
+    this.release(session, lock.holder, { counts: true });
     lock.holder.lost();
     return undefined;
   }

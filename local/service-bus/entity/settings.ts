@@ -24,7 +24,7 @@ const ofSender = {
   requiresDuplicateDetection: z.boolean().default(false),
   duplicateDetectionHistoryTimeWindow: duration.default('PT10M'),
   maxSizeInMegabytes: z.int().min(1).default(1024),
-  maxMessageSizeInKilobytes: z.int().min(1).optional(),
+  maxMessageSizeInKilobytes: z.int().min(1024).max(102_400).optional(),
   enablePartitioning: z.boolean().default(false),
   enableExpress: z.boolean().default(false),
   /** As the HTTP administration was given them; nothing is checked by them. */
@@ -97,7 +97,8 @@ export type RuleDescription = z.input<typeof ruleDescription>;
 export type Rule = z.output<typeof ruleDescription>;
 export type Topology = z.output<typeof topologySchema>;
 export type Described = z.output<typeof queueDescription> &
-  Pick<z.output<typeof subscriptionDescription>, 'deadLetteringOnFilterEvaluationExceptions'>;
+  Pick<z.output<typeof subscriptionDescription>, 'deadLetteringOnFilterEvaluationExceptions'> &
+  Pick<z.output<typeof topicDescription>, 'supportOrdering'>;
 
 /** What the rules of a queue work with: durations in milliseconds, what does not apply undefined. */
 export interface QueueSettings {
@@ -112,6 +113,8 @@ export interface QueueSettings {
   maxDeliveryCount: number | undefined;
   ttlMs: number | undefined;
   deadLetterOnExpiry: boolean;
+  /** Of a subscription: a message on which a rule failed is not just left out. */
+  deadLetterOnFaultyRule: boolean;
   maxBytes: number;
 }
 
@@ -134,6 +137,7 @@ export function toSettings(
     maxDeliveryCount: described.maxDeliveryCount,
     ttlMs: durationMs(defaultMessageTimeToLive),
     deadLetterOnExpiry: described.deadLetteringOnMessageExpiration ?? false,
+    deadLetterOnFaultyRule: described.deadLetteringOnFilterEvaluationExceptions ?? true,
     maxBytes: (described.maxSizeInMegabytes ?? 1024) * 1024 * 1024,
   };
 }

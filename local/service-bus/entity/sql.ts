@@ -2,6 +2,8 @@
  * The SQL of rules: filters with three-valued logic, actions that set and remove properties
  * (SERVICE-BUS.md, 7; learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter).
  */
+import { randomUUID } from 'node:crypto';
+import { likeMatcher } from './like.ts';
 import { badSql, type Token, tokenize } from './sql-tokens.ts';
 
 export type Value = string | number | boolean | Date | null;
@@ -68,20 +70,6 @@ function calculate(sign: string, left: Value, right: Value): Value {
     ? (arithmetic[sign]?.(left as number, right as number) ?? null)
     : null;
 }
-
-function like(pattern: string, escapeWith: string | undefined): RegExp {
-  let source = '';
-  for (let at = 0; at < pattern.length; at++) {
-    const character = pattern[at] ?? '';
-    if (character === escapeWith) source += quote(pattern[++at] ?? '');
-    else if (character === '%') source += '.*';
-    else if (character === '_') source += '.';
-    else source += quote(character);
-  }
-  return new RegExp(`^${source}$`, 'su');
-}
-
-const quote = (character: string) => character.replace(/[\\^$.*+?()[\]{}|/-]/u, '\\$&');
 
 const not = (value: Value): Value => (typeof value === 'boolean' ? !value : null);
 
@@ -167,13 +155,14 @@ class Parser {
   }
 
   #like(left: Expression): Expression {
+    const constant = this.#peek.kind === 'string' ? this.#peek.value : undefined;
     const pattern = this.#sum();
     const escapeWith = this.#take('ESCAPE') ? this.#string() : undefined;
+    const compiled = constant === undefined ? undefined : likeMatcher(constant, escapeWith);
     return (look) => {
       const [value, of] = [left(look), pattern(look)];
-      return typeof value === 'string' && typeof of === 'string'
-        ? like(of, escapeWith).test(value)
-        : null;
+      if (typeof value !== 'string' || typeof of !== 'string') return null;
+      return of === constant && compiled ? compiled(value) : likeMatcher(of, escapeWith)(value);
     };
   }
 
@@ -221,6 +210,8 @@ class Parser {
       return inner;
     }
     if (this.#take('EXISTS')) return this.#exists();
+    const call = this.#call();
+    if (call) return call;
     const token = this.#peek;
     if (token.kind === 'number' || token.kind === 'string') return this.#constant(token.value);
     if (token.kind === 'parameter') {
@@ -233,6 +224,26 @@ class Parser {
     if (token.kind === 'word' && token.value === 'NULL') return this.#constant(null);
     const { scope, name } = this.property();
     return (look) => look(scope, name);
+  }
+
+  /** `newid()`, and a property whose name is worked out: `p(…)`, `property(…)`. */
+  #call(): Expression | undefined {
+    const { kind, value } = this.#peek;
+    const isCall = kind === 'word' && this.#tokens[this.#at + 1]?.value === '(';
+    if (!isCall || !['NEWID', 'P', 'PROPERTY'].includes(value)) return undefined;
+    this.#at += 2;
+    if (value === 'NEWID') {
+      this.#need(')');
+      return () => randomUUID();
+    }
+    const of = this.or();
+    this.#need(')');
+    return (look) => {
+      const name = of(look);
+      if (typeof name !== 'string') return null;
+      const [, scope = 'user', rest = name] = /^(sys|user)\.(.+)$/is.exec(name) ?? [];
+      return look(scope.toLowerCase() as Scope, rest);
+    };
   }
 
   #constant(value: Value): Expression {

@@ -15,16 +15,21 @@ const writeBufferSize = 32 * 1024 * 1024;
  * resolves, so it survives SIGKILL of this process; LevelDB cuts a torn tail of its log by itself.
  */
 export async function openDiskStore(folder: string): Promise<Store> {
-  const db = await open(folder);
-  await tellOfDrops(folder);
-  const found = (await db.get('!format'))?.toString();
-  if (found !== undefined && found !== format) {
+  let db = await open(folder);
+  try {
+    await tellOfDrops(folder);
+    await checkFormat(db, folder);
+  } catch (fault) {
     await db.close();
-    throw new Error(
-      `The broker's data in ${folder} has format ${found}, this version reads ${format}: move the folder away to begin anew.`,
-    );
+    throw fault;
   }
-  await db.put('!format', Buffer.from(format));
+  // LevelDB does not go on behind a record that it wrote in part; opened again it does.
+  let isBroken = false;
+  const reopen = async () => {
+    await db.close().catch(() => undefined);
+    db = await open(folder);
+    isBroken = false;
+  };
   return {
     isVolatile: false,
     async *read(prefix) {
@@ -41,14 +46,39 @@ export async function openDiskStore(folder: string): Promise<Store> {
       }
     },
     async write(changes) {
-      await db.batch(
-        changes.map(({ key, value }) =>
-          value ? { type: 'put', key, value } : { type: 'del', key },
-        ),
-      );
+      if (isBroken) await reopen();
+      try {
+        await db.batch(
+          changes.map(({ key, value }) =>
+            value ? { type: 'put', key, value } : { type: 'del', key },
+          ),
+        );
+      } catch (fault) {
+        isBroken = true;
+        throw fault;
+      }
     },
     close: () => db.close(),
   };
+}
+
+// The keys of `journal.ts` and `namespace.ts`: the format itself may be what was damaged.
+const ours = /^(!entity\/|[^/]+\/(c$|[bmsdx]\/))/;
+
+/** A folder is ours, or new: somebody else's is not to be written to. */
+async function checkFormat(db: ClassicLevel<string, Buffer>, folder: string): Promise<void> {
+  const found = (await db.get('!format'))?.toString();
+  if (found === format) return;
+  if (found !== undefined)
+    throw new Error(
+      `The broker's data in ${folder} has format ${found}, this version reads ${format}: move the folder away to begin anew.`,
+    );
+  const some = await db.keys({ limit: 100 }).all();
+  if (!some.every((key) => ours.test(key)))
+    throw new Error(
+      `The folder ${folder} holds a LevelDB that is not the broker's: name another folder.`,
+    );
+  await db.put('!format', Buffer.from(format));
 }
 
 /** Makes the index anew when it is damaged. @throws Error when the folder cannot be used */

@@ -1,4 +1,6 @@
+import type { Clock } from '../../clock.ts';
 import { type Message, toMeta } from '../entity/message.ts';
+import { tell } from '../guarded.ts';
 
 /** One change of the store: `value` undefined removes the key. */
 export interface Change {
@@ -17,26 +19,44 @@ export interface Store {
   close(): Promise<void>;
 }
 
+type Pending = Buffer | undefined | (() => Buffer);
+
+// Between two tries to write what could not be written.
+const againMs = 1000;
+
 /**
  * Gathers changes and writes them in groups: while one group is being written the next fills up, so
  * that a thousand senders cost about as many writes as one.
+ *
+ * What cannot be written is tried again until it can: nothing after it is told as kept, nothing more
+ * is taken in or handed out meanwhile.
  */
 export class Journal {
   /** What is made only when its group is written: of many changes to one message the last counts. */
-  #pending = new Map<string, Buffer | undefined | (() => Buffer)>();
+  #pending = new Map<string, Pending>();
   #next: Promise<void> | undefined;
   #writing: Promise<void> = Promise.resolve();
+  #stuck = false;
+  #closing = false;
   readonly #store: Store;
+  readonly #clock: Clock;
+  /** Told when writing works again. */
+  recovered: () => void = () => undefined;
 
-  constructor(store: Store) {
+  constructor(store: Store, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
   }
 
   get isVolatile(): boolean {
     return this.#store.isVolatile;
   }
 
-  set(key: string, value: Buffer | undefined | (() => Buffer)): void {
+  get isStuck(): boolean {
+    return this.#stuck;
+  }
+
+  set(key: string, value: Pending): void {
     if (this.#store.isVolatile) return;
     this.#pending.set(key, value);
     this.#schedule();
@@ -48,25 +68,56 @@ export class Journal {
   }
 
   async close(): Promise<void> {
-    await this.kept();
-    await this.#store.close();
+    this.#closing = true;
+    try {
+      await this.kept();
+    } finally {
+      await this.#store.close();
+    }
   }
 
   #schedule(): void {
     this.#next ??= this.#writing.then(async () => {
       // One more turn of the loop: what arrived in the same read of the socket joins this group.
       await new Promise((resolve) => setImmediate(resolve));
-      const changes = [...this.#pending].map(([key, value]) => ({
-        key,
-        value: typeof value === 'function' ? value() : value,
-      }));
+      const pending = this.#pending;
       this.#pending = new Map();
       this.#writing = this.#next ?? Promise.resolve();
       this.#next = undefined;
-      await this.#store.write(changes);
+      await this.#write([...pending].flatMap(toChange));
     });
     // Whoever waits for `kept` sees the failure; nobody may be waiting.
     this.#next.catch(() => undefined);
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.#store.write(changes);
+        if (this.#stuck) this.#goOn();
+        return;
+      } catch (fault) {
+        if (this.#closing) throw fault;
+        if (!this.#stuck) tell('The broker cannot write its data, and tries again')(fault);
+        this.#stuck = true;
+        await new Promise<void>((resolve) => this.#clock.after(againMs, resolve));
+      }
+    }
+  }
+
+  #goOn(): void {
+    this.#stuck = false;
+    this.recovered();
+  }
+}
+
+/** One that cannot be made is left out: the others of its group are not to suffer for it. */
+function toChange([key, value]: [string, Pending]): Change[] {
+  try {
+    return [{ key, value: typeof value === 'function' ? value() : value }];
+  } catch (fault) {
+    tell(`The broker cannot keep ${key}`)(fault);
+    return [];
   }
 }
 
@@ -83,6 +134,8 @@ export interface Kept {
   sessionStates: [id: string, state: Buffer][];
   duplicates: [key: number, value: { messageId: string; until: number }][];
   counter: number;
+  /** Of the numbers of messages that are or were there. */
+  highest: number;
 }
 
 /** A message as it is first kept: the length of what is known of it, that, and its bare bytes. */
@@ -93,9 +146,12 @@ function wholeOf(meta: Buffer, bare: Buffer): Buffer {
 }
 
 function partsOf(whole: Buffer): KeptMessage {
-  const end = 4 + whole.readUInt32BE(0);
+  const end = 4 + (whole.length < 4 ? 0 : whole.readUInt32BE(0));
   return { meta: whole.subarray(4, end), bare: whole.subarray(end), hasOwnMeta: false };
 }
+
+// Keys of the broker's own begin with what no name may begin with.
+const encodeKey = (name: string) => encodeURIComponent(name).replaceAll('!', '%21');
 
 /** The keys of one entity. */
 export class EntityJournal {
@@ -104,7 +160,16 @@ export class EntityJournal {
 
   constructor(journal: Journal, entity: string) {
     this.#journal = journal;
-    this.#prefix = `${encodeURIComponent(entity)}/`;
+    this.#prefix = `${encodeKey(entity)}/`;
+  }
+
+  get isVolatile(): boolean {
+    return this.#journal.isVolatile;
+  }
+
+  /** Nothing can be written now. */
+  get isStuck(): boolean {
+    return this.#journal.isStuck;
   }
 
   /**
@@ -128,6 +193,18 @@ export class EntityJournal {
     const name = digits(sequence);
     this.#set(`b/${name}`, undefined);
     if (hasOwnMeta) this.#set(`m/${name}`, undefined);
+  }
+
+  /** Keeps the bytes where they are not read again. */
+  setAside(message: Message): void {
+    this.setAsideUnread(message.sequence, { meta: toMeta(message), bare: message.content.bare });
+  }
+
+  setAsideUnread(sequence: number, { meta, bare }: Pick<KeptMessage, 'meta' | 'bare'>): void {
+    const name = digits(sequence);
+    this.#set(`x/${name}`, wholeOf(meta, bare));
+    this.#set(`b/${name}`, undefined);
+    this.#set(`m/${name}`, undefined);
   }
 
   putSessionState(id: string, state: Buffer | undefined): void {
@@ -157,6 +234,7 @@ export class EntityJournal {
       sessionStates: [],
       duplicates: [],
       counter: 1,
+      highest: 0,
     };
     for await (const some of store.read(this.#prefix))
       for (const [key, value] of some) this.#take(kept, key.slice(this.#prefix.length), value);
@@ -168,6 +246,10 @@ export class EntityJournal {
     switch (key[0]) {
       case 'b':
         kept.messages.set(Number(name), partsOf(value));
+        kept.highest = Math.max(kept.highest, Number(name));
+        return;
+      case 'x':
+        kept.highest = Math.max(kept.highest, Number(name));
         return;
       case 'm': {
         // Bodies come first, by the order of keys.
