@@ -3,6 +3,7 @@ import { setImmediate as hop } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Duration, defineJob, type Job } from '../../functions/define-job.ts';
 import { EventTimeoutError } from '../../functions/errors.ts';
+import { callbackType } from '../../functions/model/event.ts';
 import { fc } from '../support/properties.ts';
 import { began, type World } from './world/world.ts';
 
@@ -93,9 +94,22 @@ function withoutRepeats<T extends Op>(ops: readonly T[], seen: Set<string>): T[]
 export class Ledger {
   readonly ran = new Map<string, number>();
   readonly undone = new Map<string, number>();
+  /** What was told to the address of a callback, and how often. */
+  readonly told = new Map<string, number>();
   /** Steps that ran and have an undo. */
   readonly toUndo = new Set<string>();
 }
+
+/** Stands in for the job that calls back: it notes whom it told what. */
+export const callbackStub = (ledger: Ledger) =>
+  defineJob({
+    type: callbackType,
+    input: z.object({ id: z.string(), url: z.string(), event: z.object({ type: z.string() }) }),
+    async run({ id, event }) {
+      count(ledger.told, `${id} ${event.type}`);
+      return null;
+    },
+  });
 
 export const count = (map: Map<string, number>, name: string) =>
   map.set(name, (map.get(name) ?? 0) + 1);

@@ -24,6 +24,7 @@ export function judge(lived: Lived): void {
     undoesWhatWasKept(lived, record);
   }
   repliesToEachEnd(lived);
+  callsBackForEachEnd(lived);
   endsAsItsHandlerDeserves(lived);
 }
 
@@ -67,6 +68,12 @@ function repliesToEachEnd({ world, root, retries }: Lived): void {
   const last = replies.map(({ properties }) => properties['state']).at(-1);
   const record = world.record(root);
   if (record) assert.equal(last, record.state);
+}
+
+/** "Replies, completions and callbacks are sent for each end, whoever dies in between." */
+function callsBackForEachEnd({ world, ledger, root }: Lived): void {
+  const told = new Set([...ledger.told.keys()].filter((name) => name.startsWith(`${root}:`)));
+  assert.equal(told.size, world.ends.get(root), `told: ${[...told].join(', ')}`);
 }
 
 /** "`attempts` … The record ends once", as the handler would have ended undisturbed. */

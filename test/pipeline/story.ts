@@ -5,7 +5,7 @@ import { retry } from '../../functions/pipeline/retry.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
 import { tellEvent } from '../../functions/pipeline/tell-event.ts';
 import { fc } from '../support/properties.ts';
-import { Ledger, type Op, program, programType } from './programs.ts';
+import { callbackStub, Ledger, type Op, program, programType } from './programs.ts';
 import type { Lived } from './promises.ts';
 import { type Trouble, World } from './world/world.ts';
 
@@ -74,9 +74,14 @@ export async function live(told: Story): Promise<Lived> {
   const skewMs = () => (told.skews[clock++ % Math.max(1, told.skews.length)] ?? 0) * 60_000;
   let world: World;
   const type = programType(ledger, () => world, told.keep);
-  world = new World([type], () => told.troubles[call++] ?? 'none', skewMs);
+  world = new World([type, callbackStub(ledger)], () => told.troubles[call++] ?? 'none', skewMs);
   const app = world.app();
-  const options = { replyTo: 'replies', ...(told.delay ? { delay: told.delay } : {}) };
+  const options = {
+    replyTo: 'replies',
+    callback: { url: 'https://example.com/told' },
+    requestedBy: 'ada',
+    ...(told.delay ? { delay: told.delay } : {}),
+  };
   const { record } = await submit(app, type.with({ ops: told.ops }, options));
   const { id } = record;
   // Refused, when the job has ended or has heard of it.
