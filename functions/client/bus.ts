@@ -12,7 +12,7 @@ import {
 } from '@azure/service-bus';
 import { createQueue } from '../azure/queue.ts';
 import type { JobRequest, LaneName } from '../define-job.ts';
-import { QueueNotFoundError } from '../errors.ts';
+import { isRefusal, MessageRefusedError } from '../errors.ts';
 import { after } from '../long-timer.ts';
 import { toMs } from '../model/duration.ts';
 import type { OutgoingMessage } from '../model/message.ts';
@@ -264,15 +264,16 @@ const refused = (message: string) => new RequestRefusedError(400, 'bad_request',
 
 /** What Service Bus refuses, and what did not get there. */
 function notSent(error: unknown): RequestRefusedError | UnreachableError {
-  if (error instanceof QueueNotFoundError)
-    return new RequestRefusedError(error.status, error.code, error.message, {}, error);
-  if (isServiceBusError(error) && error.code === 'MessageSizeExceeded')
+  const cause = error instanceof MessageRefusedError ? error.cause : error;
+  if (isServiceBusError(cause) && cause.code === 'MessageSizeExceeded')
     return new RequestRefusedError(
       413,
       'payload_too_large',
       'The input is too large for a message: put the data in Blob storage and give its name, or call over HTTP.',
       {},
-      error,
+      cause,
     );
+  if (isRefusal(error))
+    return new RequestRefusedError(error.status, error.code, error.message, {}, error);
   return new UnreachableError('Service Bus', { cause: error });
 }
