@@ -91,7 +91,7 @@ const survives = (file: string, part: string): boolean =>
   run('--check', file) &&
   run('--test', '--test-concurrency=2', '--test-timeout=60000', ...(tests[part] ?? [])) &&
   (part !== 'pipeline' ||
-    run(join(folder, 'dist/test/pipeline/promises-main.js'), '--runs', '400', '--seed', '1'));
+    run(join(folder, 'dist/test/pipeline/promises-main.js'), '--runs', '150', '--seed', '1'));
 
 const files = (readdirSync(join(folder, 'dist/functions'), { recursive: true }) as string[])
   .filter((name) => /(pipeline|schedules|azure)\/.*\.js$/.test(name))
