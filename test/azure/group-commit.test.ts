@@ -55,3 +55,28 @@ test('two writes of one entity keep their order', async () => {
   await second;
   assert.equal((await table.getEntity<{ value: number }>('p', 'same')).value, 2);
 });
+
+test('a partition has one transaction under way, which the next writes wait for together', async () => {
+  let underWay = 0;
+  let most = 0;
+  let transactions = 0;
+  const watched = Object.create(table) as TableClient;
+  watched.submitTransaction = async (actions) => {
+    transactions++;
+    most = Math.max(most, ++underWay);
+    try {
+      return await table.submitTransaction(actions);
+    } finally {
+      underWay--;
+    }
+  };
+  const commit = new GroupCommit(watched);
+  const written: Promise<string>[] = [];
+  for (let n = 0; n < 300; n++) {
+    written.push(commit.write(entity(`turn-${n}`, n), undefined));
+    if (n % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(written);
+  assert.equal(most, 1);
+  assert.ok(transactions < 20, `${transactions} transactions for 300 writes`);
+});
