@@ -94,6 +94,8 @@ export interface Heard {
   /** Of a disposition: the code of its outcome, and the fields of its error. */
   states: number | undefined;
   error: unknown[] | undefined;
+  /** Of a disposition: the fields of its outcome. */
+  state: unknown[] | undefined;
   payload: Buffer;
 }
 
@@ -128,6 +130,7 @@ export async function wire(port: number) {
     return {
       channel,
       states: state?.descriptor && Number(state.descriptor.value),
+      state: state?.value,
       error: (state?.value?.[0] as { value?: unknown[] } | undefined)?.value,
       code: performative?.constructor.descriptor?.numeric ?? 0,
       fields: (performative?.value ?? []).map((field) => types.unwrap(field as Typed)),

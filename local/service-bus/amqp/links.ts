@@ -291,8 +291,10 @@ const noAnonymousTerminus = () =>
 
 function echo(link: SenderInternals | ReceiverInternals): void {
   const asked = attachOf(link);
+  // rhea has one that is absent as an encoded null.
   for (const end of ['source', 'target'] as const)
-    if (asked[end]) link.local.attach[end] = asked[end].described();
+    if (typeof asked[end]?.described === 'function')
+      link.local.attach[end] = asked[end].described();
   for (const mode of ['snd_settle_mode', 'rcv_settle_mode'] as const)
     if (asked[mode] !== undefined) link.local.attach[mode] = asked[mode];
 }

@@ -80,8 +80,9 @@ function checkKeys(buffer: Buffer, code: number, at: number): void {
   for (let n = 0, position = start; n < count; n++) {
     const isKey = n % 2 === 0;
     const isNumber = code !== section.applicationProperties && isKind('ulong', buffer[position]);
-    if (isKey && !isNumber && !isKind('text', buffer[position]))
-      throw new MalformedMessage('A key of a map is no text.');
+    // Older Python clients send names as bytes.
+    const isName = isKind('text', buffer[position]) || isKind('binary', buffer[position]);
+    if (isKey && !isNumber && !isName) throw new MalformedMessage('A key of a map is no text.');
     position = endOfValue(buffer, position);
   }
 }

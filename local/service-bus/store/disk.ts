@@ -35,10 +35,18 @@ export async function openDiskStore(folder: string): Promise<Store> {
     async *read(prefix) {
       const range = { gte: prefix, lt: `${prefix}\uffff` };
       const iterator = db.iterator({ ...range, highWaterMarkBytes });
+      const more = () => {
+        const some = iterator.nextv(readAtOnce);
+        // Whoever stops reading does not hear of it.
+        some.catch(() => undefined);
+        return some;
+      };
       try {
-        for (;;) {
-          const some = await iterator.nextv(readAtOnce);
+        // LevelDB reads on in its thread while these are dealt with.
+        for (let next = more(); ; ) {
+          const some = await next;
           if (some.length === 0) return;
+          next = more();
           yield some;
         }
       } finally {
