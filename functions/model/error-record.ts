@@ -14,28 +14,66 @@ export interface ErrorRecord {
 
 const stackLimit = 2_000;
 
-/** Whatever was thrown, as an error that says what it was. */
+/** What a text of it is; odd values are told as such. Never throws. */
+function textOf(value: unknown): string {
+  try {
+    return typeof value === 'string' ? value : inspect(value, { depth: 2 });
+  } catch {
+    return 'something that cannot be shown';
+  }
+}
+
+/** Whatever was thrown, as an error that says what it was, whose parts are text. Never throws. */
 export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  const told = typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2 });
-  return new Error(`${told.slice(0, stackLimit)} (thrown as it is: throw an Error instead)`, {
-    cause: undefined,
-  });
+  try {
+    if (thrown instanceof Error) {
+      const { name, message, stack } = thrown;
+      const isPlain = typeof name === 'string' && typeof message === 'string';
+      if (isPlain && (stack === undefined || typeof stack === 'string')) return thrown;
+    }
+  } catch {
+    // A getter, or a proxy, that throws: told below.
+  }
+  return new Error(
+    `${textOf(thrown).slice(0, stackLimit)} (thrown as it is: throw an Error instead)`,
+  );
+}
+
+// Of the issues of an input; more than that is no longer read.
+const issuesChars = 20_000;
+
+/** What of the details goes on record. Never throws. */
+function issuesOf(error: Partial<LonghaulError>): { errors?: unknown } {
+  try {
+    const errors = error.details?.['errors'];
+    const json = errors === undefined ? undefined : JSON.stringify(errors);
+    return json === undefined || json.length > issuesChars ? {} : { errors: JSON.parse(json) };
+  } catch {
+    return {};
+  }
 }
 
 export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
   const error = asError(thrown);
-  const { code, details } = error as Partial<LonghaulError>;
+  const { name, message, stack } = error;
+  const { code, cause } = membersOf(error);
   return {
-    name: String(error.name).slice(0, 200),
-    message: String(error.message).slice(0, stackLimit),
+    name: name.slice(0, 200),
+    message: message.slice(0, stackLimit),
     ...(typeof code === 'string' ? { code: code.slice(0, 200) } : {}),
-    ...(details?.['errors'] ? { errors: details['errors'] } : {}),
-    ...(error.stack && depth === 0 ? { stack: error.stack.slice(0, stackLimit) } : {}),
-    ...(error.cause !== undefined && depth < 5
-      ? { cause: toErrorRecord(error.cause, depth + 1) }
-      : {}),
+    ...issuesOf(error),
+    ...(stack && depth === 0 ? { stack: stack.slice(0, stackLimit) } : {}),
+    ...(cause !== undefined && depth < 5 ? { cause: toErrorRecord(cause, depth + 1) } : {}),
   };
+}
+
+function membersOf(error: Error): { code?: unknown; cause?: unknown } {
+  try {
+    const { code, cause } = error as Partial<LonghaulError>;
+    return { code, cause };
+  } catch {
+    return {};
+  }
 }
 
 /** An error again, with its chain of causes; of the classes only whether it is worth another try. */

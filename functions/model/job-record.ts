@@ -83,8 +83,9 @@ export interface ChildGroup {
 export interface Ending {
   state: 'failed' | 'cancelled';
   error: ErrorRecord;
-  /** Of the undo that is next. */
+  /** Of the undo of `step`. */
   tries: number;
+  step?: string;
 }
 
 /** A step that was undone, or whose undo failed each time. */

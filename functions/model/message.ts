@@ -42,7 +42,12 @@ export interface JobMessage extends Provenance {
   startBefore?: string;
   traceparent?: string;
   enqueuedAt?: Date;
+  /** Somebody sent it straight to the lane. */
+  isForeign?: true;
 }
+
+/** Shows that we sent it: strangers have properties such as `createdAt` of their own. */
+const version = 1;
 
 /** The same for the same turn of the same job: the broker drops the second. */
 const turnMessageId = (id: string, turn: number) => (turn === 1 ? id : messageIdOf(id, turn));
@@ -75,6 +80,7 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
     ...(at ? { at } : {}),
     properties: {
       type: job.type,
+      longhaul: version,
       attempt: job.attempt,
       ...(job.turn === job.attempt ? {} : { turn: job.turn }),
       // A later turn's MessageId is made from the id, and nobody takes it apart again.
@@ -170,9 +176,13 @@ export function fromMessage(message: IncomingMessage): JobMessage {
   };
   const said = count('attempt', 1);
   const { id, turn } = identify(messageId, text('job'), count('turn', said));
+  const isOurs = text('longhaul') === String(version);
   const carried = properties.flatMap((name) => {
     const value = text(name);
-    return value === undefined ? [] : [[name, value] as const];
+    // When a stranger's job was made the broker knows; a time that is none says nothing.
+    const isTime = name === 'createdAt' || name === 'startBefore';
+    const isRead = value !== undefined && !(isTime && Number.isNaN(Date.parse(value)));
+    return isRead && (isOurs || name !== 'createdAt') ? [[name, value] as const] : [];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
   return {
@@ -189,5 +199,6 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     ...(replyTo ? { replyTo } : {}),
     ...(replyToSessionId ? { replyToSessionId } : {}),
     ...Object.fromEntries(carried),
+    ...(isOurs ? {} : { isForeign: true as const }),
   };
 }

@@ -146,6 +146,13 @@ async function outcomeOf(
     // What it left behind may end; the next attempt is not to meet it, if that can be had.
     await atMost(worker, abortGraceMs, suspension.close());
     await atMost(worker, keepGraceMs, running.checkpoint.idle());
+    // What failed, or came too late, in this attempt: the undo and the next attempt go by it.
+    if (lease.failure === undefined)
+      await atMost(
+        worker,
+        keepGraceMs,
+        running.checkpoint.flush().catch(() => undefined),
+      );
   }
 }
 
@@ -164,7 +171,12 @@ async function handle(running: Run, input: unknown): Promise<Happened> {
     const value = await definition.run(input as never, createJob(running, session) as never);
     // Others that it began beside, in a race, are kept as well.
     await suspension.close();
-    if (signal.reason instanceof UnhandledRejectionError) throw signal.reason;
+    // Cancelled, or over its time, it has ended as that, whatever it made of it.
+    const isOver = [UnhandledRejectionError, JobCancelledError, AttemptTimeoutError].some(
+      (reason) => signal.reason instanceof reason,
+    );
+    // At a shutdown a handler may end in time; not by what it made of a call that was cut off.
+    if (isOver || (signal.aborted && calls.wasCutOff(signal.reason))) throw signal.reason;
     calls.refuseForgotten();
     await reporter.flush();
     const result = definition.output
@@ -177,6 +189,7 @@ async function handle(running: Run, input: unknown): Promise<Happened> {
   };
   const suspended = async (): Promise<Happened> => {
     const waits = await suspension.suspended;
+    calls.refuseForgotten(true);
     await reporter.flush();
     return { kind: 'waits', waits, checkpoint: await checkpoint.save() };
   };

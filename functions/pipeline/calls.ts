@@ -31,6 +31,7 @@ interface Call {
   /** Nobody has to wait for it, as long as it succeeds. */
   loose: boolean;
   error?: unknown;
+  isOver?: true;
 }
 
 export class Calls {
@@ -48,19 +49,26 @@ export class Calls {
     Promise.prototype.then.call(
       promise,
       () => {
+        call.isOver = true;
         if (promise.isAwaited || loose) this.#calls.delete(call);
       },
       (error: unknown) => {
+        call.isOver = true;
         call.error = error;
       },
     );
     return promise;
   }
 
-  /** @throws NotAwaitedError for the first that nobody has waited for */
-  refuseForgotten(): void {
-    for (const { what, promise, from, loose, error } of this.#calls)
-      if (!promise.isAwaited && (!loose || error !== undefined))
+  /** A call failed by this reason, so that the handler did not get what it asked for. */
+  wasCutOff(reason: unknown): boolean {
+    return [...this.#calls].some(({ error, loose }) => error === reason && !loose);
+  }
+
+  /** `ended`: of those alone that have ended. @throws NotAwaitedError for the first that nobody has waited for */
+  refuseForgotten(ended = false): void {
+    for (const { what, promise, from, loose, error, isOver } of this.#calls)
+      if (!promise.isAwaited && (isOver || !ended) && (!loose || error !== undefined))
         throw new NotAwaitedError(what, from.stack?.split('\n').slice(3).join('\n'), error);
   }
 }

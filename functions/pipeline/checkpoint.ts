@@ -4,21 +4,25 @@ import { StepChangedError, StepRepeatedError } from '../errors.ts';
 import type { ErrorRecord } from '../model/error-record.ts';
 import type { JobRecord, Kept } from '../model/job-record.ts';
 import { keptBlob } from '../model/names.ts';
-import { keep, kept } from './claim-check.ts';
+import { keep, keepJson, kept } from './claim-check.ts';
+import { toJson } from './json.ts';
 import type { Lease } from './lease.ts';
 import type { Blobs } from './ports.ts';
 
 export type EntryKind = 'step' | 'checkpoint' | 'sleep' | 'event' | 'children';
 
-/** How something failed whose failure the handler caught. */
-export interface KeptFailure {
-  error: ErrorRecord;
-  /** As that of an entry; of the last time. */
-  order: number;
-  /** How often it failed before it succeeded, or the handler went on without it. */
-  times: number;
+/** How something failed whose failures the handler caught. */
+export interface KeptFailures {
   /** Another attempt tries it again. */
   attempt: number;
+  /** Each time, before it succeeded or the handler went on without it. */
+  met: KeptFailure[];
+}
+
+export interface KeptFailure {
+  error: ErrorRecord;
+  /** As that of an entry. */
+  order: number;
   /** It was a NonRetryableError. */
   final?: true;
 }
@@ -31,16 +35,20 @@ export interface Entry {
   after?: string;
   /** It is over, and this is its value. */
   value?: Kept;
-  /** It is over, and failed. */
-  failed?: KeptFailure;
+  /** It failed. */
+  failed?: KeptFailures;
   /** Of a loop: where to go on. */
   cursor?: Kept;
   /** Of a sleep or a timeout. */
   until?: string;
-  /** It timed out. */
-  late?: true;
+  /** It timed out, in this attempt. */
+  late?: number;
   undo?: true;
 }
+
+// Stands for `undefined`, of which there is no JSON.
+const nothing = '';
+const read = (json: string): unknown => (json === nothing ? undefined : JSON.parse(json));
 
 type Entries = Record<string, Entry>;
 type Put = [
@@ -63,13 +71,17 @@ export class Checkpoint {
   readonly #visited = new Set<string>();
   readonly #ended: string[] = [];
   /** How often each had failed when this run began, and how often it has met that. */
-  readonly #failedBefore = new Map<string, KeptFailure>();
+  readonly #failedBefore = new Map<string, KeptFailures>();
   readonly #failedAgain = new Map<string, number>();
   /** Blobs that nothing will point to after the next write. */
   #stale: string[] = [];
-  readonly #puts = new Set<Promise<void>>();
+  readonly #puts = new Set<Promise<unknown>>();
   #blobsMade = 0;
+  #putsMade = 0;
+  readonly #lastPut = new Map<string, number>();
   #order: number;
+  /** What the handler was told, that no write has yet. */
+  #isAhead = false;
   /** What goes with the next write, and that write; it begins when the one before it is done. */
   #next: { changes: Change[]; done: Promise<void> } | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -100,6 +112,8 @@ export class Checkpoint {
     if (former !== undefined) {
       this.#entries[name] = this.#entries[former] as Entry;
       delete this.#entries[former];
+      const failed = this.#failedBefore.get(former);
+      if (failed) this.#failedBefore.set(name, failed);
     }
     const entry = this.get(name);
     if (entry && entry.kind !== kind)
@@ -109,15 +123,30 @@ export class Checkpoint {
   }
 
   /** It failed: the handler may try it again. Resolves when the handler may know; goes with the next write. */
-  fail(kind: EntryKind, name: string, failed: Omit<KeptFailure, 'order' | 'times'>): Promise<void> {
+  fail(kind: EntryKind, name: string, failure: Omit<KeptFailure, 'order'>): Promise<void> {
     // What ended before it is told before it, now as in every run to come.
     return this.#onceWritten(() => {
+      const { attempt } = this.#lease.record;
       const { failed: before, cursor } = this.get(name) ?? {};
-      const times = before?.attempt === failed.attempt ? before.times + 1 : 1;
-      const order = ++this.#order;
-      this.note(kind, name, { ...(cursor ? { cursor } : {}), failed: { ...failed, order, times } });
+      const met = before?.attempt === attempt ? before.met : [];
+      const failed = { attempt, met: [...met, { ...failure, order: ++this.#order }] };
+      this.note(kind, name, { ...(cursor ? { cursor } : {}), failed });
+      this.#isAhead = true;
       this.#meetFailure(name);
     });
+  }
+
+  /** A wait is over that could have ended otherwise. */
+  told(): void {
+    this.#isAhead = true;
+  }
+
+  /**
+   * Writes what the handler was told. Before anything that it does on the strength of it: else the next
+   * run might be told otherwise, and both would have been done.
+   */
+  async flush(): Promise<void> {
+    if (this.#isAhead) await this.write((record) => record);
   }
 
   /** A kept failure is met once more. */
@@ -126,10 +155,9 @@ export class Checkpoint {
     this.#meetFailure(name);
   }
 
-  /** This run has not met all of its kept failures. */
-  isToFailAgain(name: string): boolean {
-    const { times = 0 } = this.#failedBefore.get(name) ?? {};
-    return (this.#failedAgain.get(name) ?? 0) < times;
+  /** The kept failure that this run is to meet next under the name. */
+  nextFailure(name: string): KeptFailure | undefined {
+    return this.#failedBefore.get(name)?.met[this.#failedAgain.get(name) ?? 0];
   }
 
   #meetFailure(name: string): void {
@@ -154,41 +182,45 @@ export class Checkpoint {
   /** As what number it ended last; 0 if it has not. */
   orderOf(name: string): number {
     const { order = 0, failed } = this.get(name) ?? {};
-    return Math.max(order, failed?.order ?? 0);
+    return Math.max(order, failed?.met.at(-1)?.order ?? 0);
   }
 
   /** The order in which things ended, of those that have. */
   get orders(): number[] {
     return Object.values(this.#entries).flatMap(({ order, failed }) => [
       ...(order === undefined ? [] : [order]),
-      ...(failed ? [failed.order] : []),
+      ...(failed?.met.map((one) => one.order) ?? []),
     ]);
   }
 
-  async valueOf(name: string, which: 'value' | 'cursor' = 'value'): Promise<unknown> {
+  /** What was kept; called again, it is another copy. */
+  async valueOf(name: string, which: 'value' | 'cursor' = 'value'): Promise<() => unknown> {
     const stored = this.get(name)?.[which];
-    const read = () => (stored ? kept(this.#blobs, stored) : Promise.resolve('null'));
-    const value = JSON.parse(await this.#lease.guard(read)) as unknown;
+    const text = () => (stored ? kept(this.#blobs, stored) : Promise.resolve(nothing));
+    const json = await this.#lease.guard(text);
     if (which === 'value') this.#ended.push(name);
-    return value;
+    return () => read(json);
   }
 
-  /** Resolves when it is kept; `also` goes into the record with the same write. @throws NonRetryableError, code `not_json` */
-  async put(...what: Put): Promise<void> {
+  /** Resolves with a copy, as every run to come will read it, when it is kept; `also` goes into the record with the same write. @throws NonRetryableError, code `not_json` */
+  async put(...what: Put): Promise<unknown> {
     const put = this.#put(...what);
     this.#puts.add(put);
-    await put.finally(() => this.#puts.delete(put));
+    return put.finally(() => this.#puts.delete(put));
   }
 
-  async #put(...[kind, name, what, also, more = {}]: Put): Promise<void> {
+  async #put(...[kind, name, what, also, more = {}]: Put): Promise<unknown> {
     const which = 'value' in what ? 'value' : 'cursor';
+    const put = ++this.#putsMade;
     const value = 'value' in what ? what.value : what.cursor;
     const whose = which === 'value' ? `The value of '${name}'` : `What '${name}' saves`;
     // Its number is taken before anything is awaited: beside it others keep values.
     const blob = this.#newBlob('kept');
-    const stored = await this.#lease.guard(() =>
-      keep(this.#blobs, blob, value ?? null, whose, inPlaceChars),
-    );
+    const json = value === undefined ? nothing : toJson(value, whose);
+    const stored = await this.#lease.guard(() => keepJson(this.#blobs, blob, json, inPlaceChars));
+    // One that was put later was faster.
+    if ((this.#lastPut.get(name) ?? 0) > put) return value;
+    this.#lastPut.set(name, put);
     const { cursor } = this.get(name) ?? {};
     if (cursor && 'blob' in cursor) this.#stale.push(cursor.blob);
     const { failed } = this.get(name) ?? {};
@@ -200,6 +232,7 @@ export class Checkpoint {
       this.#ended.push(name);
     }
     await this.write((record) => ({ ...record, ...also }));
+    return read(json);
   }
 
   /** Goes with the next write. */
@@ -232,6 +265,7 @@ export class Checkpoint {
   async #write(changes: readonly Change[]): Promise<void> {
     // What becomes stale from here on is still pointed to by this write.
     const stale = this.#stale.splice(0);
+    this.#isAhead = false;
     const checkpoint = await this.#keepEntries();
     const before = this.#lease.record.checkpoint;
     const undoable = this.undoable.length > 0 ? { undoable: true as const } : {};

@@ -7,17 +7,21 @@ import type { ChildGroup, JobRecord } from '../model/job-record.ts';
 import { fromPlace, placeOfChild } from '../model/news.ts';
 import { kept } from './claim-check.ts';
 import { inParts } from './in-parts.ts';
-import type { Lease } from './lease.ts';
+import { toJson } from './json.ts';
+import type { Run } from './run.ts';
 import { type Submitting, submit } from './submit.ts';
+import { groupNamed } from './wait.ts';
 
 /** So many requests fit in the parent's record, a bit for each. */
 const maxChildren = 50_000;
 const atOnce = 500;
 
-/** The group of that name, on record before the first of its children is sent. */
+/**
+ * The group of that name, on record before the first of its children is sent, together with all that
+ * the handler was told before it.
+ */
 export async function beginGroup(
-  { clock }: Submitting,
-  lease: Lease,
+  { app: { clock }, lease, checkpoint }: Pick<Run, 'app' | 'lease' | 'checkpoint'>,
   name: string,
   count: number,
   settled: boolean,
@@ -26,7 +30,7 @@ export async function beginGroup(
     throw new NonRetryableError(
       `'${name}' has ${count} children, and ${maxChildren} is the most: give each a part of the work, or send them in several groups.`,
     );
-  const begun = lease.record.children?.[name];
+  const begun = groupNamed(lease.record, name);
   if (begun && begun.of !== count)
     throw new StepChangedError(`'${name}' had ${begun.of} children and has ${count} now`);
   if (begun) return begun;
@@ -41,7 +45,7 @@ export async function beginGroup(
     done: 0,
     failed: [],
   };
-  await lease.note((record) => ({
+  await checkpoint.write((record) => ({
     ...record,
     children: { ...record.children, [name]: group },
   }));
@@ -72,7 +76,8 @@ export async function sendChildren(
     const id = ids[index] ?? '';
     if (sent.has(id)) return;
     // As its worker will read it.
-    const request = { ...given, input: JSON.parse(JSON.stringify(given.input ?? null)) as unknown };
+    const input = JSON.parse(toJson(given.input, `The input of child ${index} of '${name}'`));
+    const request = { ...given, input: input as unknown };
     const requestedBy = request.options?.requestedBy ?? parent.requestedBy;
     await submit(app, request, {
       id,
@@ -160,10 +165,10 @@ export async function isOrphan({ records }: Submitting, child: JobRecord): Promi
   if (parent === undefined || place === undefined) return false;
   const found = await records.read(parent);
   if (!found) return false;
-  const { state, children = {} } = found.record;
+  const { state } = found.record;
   if (state === 'failed' || state === 'cancelled' || found.record.ending) return true;
   const { group, index } = fromPlace(place);
-  const known = Object.hasOwn(children, group) ? children[group] : undefined;
+  const known = groupNamed(found.record, group);
   // Started again, the parent has other children.
   return !known || idOfChild(parent, group, known, index) !== id;
 }

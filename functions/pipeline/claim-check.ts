@@ -79,7 +79,16 @@ export async function keep(
   what: string,
   inPlaceChars = inRecordChars,
 ): Promise<Kept> {
-  const json = toJson(value, what);
+  return keepJson(blobs, blob, toJson(value, what), inPlaceChars);
+}
+
+/** The same for what is JSON text already. */
+export async function keepJson(
+  blobs: Blobs,
+  blob: string,
+  json: string,
+  inPlaceChars: number,
+): Promise<Kept> {
   if (json.length <= inPlaceChars) return { json };
   await blobs.write(blob, Buffer.from(json), 'application/json');
   return { blob };

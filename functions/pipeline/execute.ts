@@ -4,6 +4,7 @@
  * Read `outcome.ts` for what follows from what happened, `settle.ts` for the order of the writes.
  */
 import { LockLostError } from '../errors.ts';
+import { toMs } from '../model/duration.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
@@ -16,7 +17,7 @@ import type { Delivery, Stored } from './ports.ts';
 import { isStartedAgain, startedAgain } from './retry.ts';
 import { answer, record, sendAll, settle } from './settle.ts';
 import { fromMessageAlone, readOrMake } from './submit.ts';
-import { isForeign, takeIn } from './take-in.ts';
+import { takeIn } from './take-in.ts';
 
 /** Never throws. */
 export async function execute(worker: Working, delivery: Delivery): Promise<void> {
@@ -68,20 +69,24 @@ function pauseOrStop({ clock, stopping }: Working, ms: number): Promise<void> {
   });
 }
 
-// The invocation ends sooner than a longer wait: the message comes back, first of its session.
-const waitAtMostMs = 10 * 60_000;
+// host.json: an invocation has 135 minutes, and its lock is renewed for 130. What waits for longer is
+// handed back, first of its session, at the cost of one of its ten deliveries.
+const invocationMs = 125 * 60_000;
 const lookEveryMs = 5_000;
 
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const message = fromMessage(delivery.message);
   const lane = laneOf(worker.topology, message.queue)?.name ?? '';
+  const { timeout = '5m' } = worker.types.find(message.type)?.policy ?? {};
+  const until = worker.clock.now().getTime() + invocationMs - toMs(timeout);
   for (;;) {
     const leave = await worker.gate.enter(lane, worker.stopping);
     if (!leave) return answer(delivery, { kind: 'abandon' });
     const dueInMs = await once(worker, message, delivery).finally(leave);
     if (dueInMs === undefined) return;
-    await untilDue(worker, message.id, Math.min(dueInMs, waitAtMostMs));
-    if (dueInMs > waitAtMostMs) return answer(delivery, { kind: 'abandon' });
+    const leftMs = Math.max(0, until - worker.clock.now().getTime());
+    await untilDue(worker, message.id, Math.min(dueInMs, leftMs));
+    if (dueInMs > leftMs) return answer(delivery, { kind: 'abandon' });
   }
 }
 
@@ -145,7 +150,7 @@ async function findJob(
   }
   const { record, etag } = stored;
   if (isStartedAgain(record, message)) return { stored: { etag, record: startedAgain(record) } };
-  if (etag !== undefined || !known || !isForeign(message)) return { stored };
+  if (etag !== undefined || !known || !message.isForeign) return { stored };
   const taken = await takeIn(worker, message, record, known);
   if (taken.kind === 'run') return { stored: { etag, record: taken.record } };
   if (taken.kind === 'end') return { stored, happened: taken.happened };

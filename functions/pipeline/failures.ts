@@ -3,7 +3,7 @@
  * it meets them again; another attempt tries again what failed. So does not the undo, which goes back
  * over what was done.
  */
-import { NonRetryableError } from '../errors.ts';
+import { LockLostError, NonRetryableError } from '../errors.ts';
 import { fromErrorRecord, toErrorRecord } from '../model/error-record.ts';
 import type { Entry, EntryKind } from './checkpoint.ts';
 import type { Run } from './run.ts';
@@ -15,10 +15,11 @@ export function failureOf(
   entry: Entry | undefined,
 ): (() => Promise<never>) | undefined {
   const { failed, value } = entry ?? {};
-  if (!failed || !checkpoint.isToFailAgain(name)) return undefined;
-  const { attempt, error, order, final } = failed;
+  const failure = checkpoint.nextFailure(name);
+  if (!failed || !failure) return undefined;
   // What succeeded in the end had failed before.
-  if (!undo && !value && attempt !== lease.record.attempt) return undefined;
+  if (!undo && !value && failed.attempt !== lease.record.attempt) return undefined;
+  const { error, order, final } = failure;
   return () =>
     suspension.replay(order, async () => {
       checkpoint.failAgain(name);
@@ -38,10 +39,10 @@ export async function orFail<T>(
   } catch (error) {
     const { checkpoint, lease, signal } = run;
     // What failed because the attempt is at its end, or storage is, says nothing of the step.
-    if (signal.aborted || lease.failure !== undefined) throw error;
+    const isOfTheRun = signal.aborted || lease.failure !== undefined;
+    if (isOfTheRun || error instanceof LockLostError) throw error;
     await checkpoint.fail(kind, name, {
       error: toErrorRecord(error),
-      attempt: lease.record.attempt,
       ...(error instanceof NonRetryableError ? { final: true as const } : {}),
     });
     throw error;

@@ -1,8 +1,9 @@
 /** What becomes of a job's record when news come. Without I/O. */
+import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { News } from '../model/news.ts';
 import { cancelled } from './outcome.ts';
-import { isDue, isFulfilled, woken } from './wait.ts';
+import { groupNamed, isDue, isFulfilled, woken } from './wait.ts';
 
 /** What a job's record says once the news have come; the same object when they change nothing. */
 export function hear(record: JobRecord, news: readonly News[], now: Date): JobRecord {
@@ -43,8 +44,10 @@ const failuresListed = 100;
 
 function childEnded(record: JobRecord, news: News & { kind: 'child' }): JobRecord {
   const { group: name, index, state } = news;
-  const group = record.children?.[name];
+  const group = groupNamed(record, name);
   if (!group || index >= group.of) return record;
+  // Started again, the job has other children of that name.
+  if (news.id !== idOfChild(record.id, name, group, index)) return record;
   const bits = Buffer.alloc(Math.ceil(group.of / 8));
   Buffer.from(group.ended, 'base64').copy(bits);
   const before = bits[index >> 3] ?? 0;

@@ -19,6 +19,10 @@ function whyNot(value: unknown): string | undefined {
 
 const isUnlikeJson = (value: object | null): boolean =>
   value instanceof Date ||
+  value instanceof Error ||
+  value instanceof RegExp ||
+  value instanceof WeakMap ||
+  value instanceof WeakSet ||
   value instanceof Map ||
   value instanceof Set ||
   value instanceof Promise ||

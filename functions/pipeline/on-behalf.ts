@@ -11,8 +11,8 @@ interface Running {
   job: string;
   /** Ends the attempt; false once it has ended. */
   fail(error: Error): boolean;
-  /** The step that it is in. */
-  step?: string;
+  /** The step that it is in, while that is under way. */
+  step?: { name: string; isOpen: boolean };
 }
 
 const running = new AsyncLocalStorage<Running>();
@@ -21,16 +21,25 @@ const running = new AsyncLocalStorage<Running>();
 export const asHandler = <T>(of: Running, run: () => Promise<T>): Promise<T> =>
   running.run(of, run);
 
-export function asStep<T>(step: string, run: () => Promise<T>): Promise<T> {
+export async function asStep<T>(name: string, run: () => Promise<T>): Promise<T> {
   const of = running.getStore();
-  return of ? running.run({ ...of, step }, run) : run();
+  if (!of) return run();
+  const step = { name, isOpen: true };
+  try {
+    return await running.run({ ...of, step }, run);
+  } finally {
+    // What goes on from here, in a queue of the author's say, is no part of it.
+    step.isOpen = false;
+  }
 }
 
 /** What a step holds cannot be let go, and what it does is not repeated. @throws NonRetryableError */
-export function refuseInsideStep(what: string): void {
-  const { step } = running.getStore() ?? {};
-  if (step !== undefined)
-    throw new NonRetryableError(`${what} stands inside step '${step}': put it beside the step.`);
+export function refuseInsideStep(what: string, job: string): void {
+  const of = running.getStore();
+  if (of?.job === job && of.step?.isOpen)
+    throw new NonRetryableError(
+      `${what} stands inside step '${of.step.name}': put it beside the step.`,
+    );
 }
 
 /** For the process' event `unhandledRejection`. Rethrows what is no handler's: that is a fault here. */

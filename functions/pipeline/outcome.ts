@@ -123,7 +123,11 @@ function fail(
   const tries = job.attempt - (job.triedBefore ?? 0);
   if (error instanceof NonRetryableError || tries >= attempts)
     return end({ ...job, history: rest.history }, 'failed', now, toErrorRecord(error));
-  const runAt = new Date(now.getTime() + waitMs(backoff, tries, error, random, now));
+  const backoffMs = waitMs(backoff, tries, error, random, now);
+  // It is the same delivery that waits, and the broker hands it over ten times at most.
+  const runAt = new Date(
+    now.getTime() + (ordered ? Math.min(backoffMs, orderedWaitMs) : backoffMs),
+  );
   return {
     ...rest,
     state: 'queued',
@@ -166,7 +170,7 @@ function goOnUndoing(
     return finish(left, ending.state, now, { error: ending.error });
   }
   const { error, step } = happened;
-  const tries = ending.tries + 1;
+  const tries = ending.step === step ? ending.tries + 1 : 1;
   const history = withFailure(job, error, now);
   const next = { ...job, ...nextTurn(job), history, state: 'queued' } as const;
   if (error instanceof NonRetryableError || tries >= policy.attempts) {
@@ -175,8 +179,10 @@ function goOnUndoing(
     return { ...next, undone: [...(job.undone ?? []), given], ending: { ...ending, tries: 0 } };
   }
   const runAt = new Date(now.getTime() + waitMs(policy.backoff, tries, error, random, now));
-  return { ...next, runAt: runAt.toISOString(), ending: { ...ending, tries } };
+  return { ...next, runAt: runAt.toISOString(), ending: { ...ending, tries, step } };
 }
+
+const orderedWaitMs = 12 * 3_600_000;
 
 const historyLimit = 20;
 

@@ -9,6 +9,13 @@ const progressEveryMs = 250;
 
 const noteChars = 1_000;
 
+/** Its three members, as a record can have them. */
+const plain = ({ done, of, note }: Progress): Progress => ({
+  done: Number(done),
+  ...(of === undefined ? {} : { of: Number(of) }),
+  ...(note === undefined ? {} : { note: String(note).slice(0, noteChars) }),
+});
+
 export class Reporter {
   readonly #lease: Lease;
   readonly #clock: Clock;
@@ -30,8 +37,7 @@ export class Reporter {
 
   async report(progress: Progress): Promise<void> {
     this.#signal.throwIfAborted();
-    const { note } = progress;
-    this.#latest = note === undefined ? progress : { ...progress, note: note.slice(0, noteChars) };
+    this.#latest = plain(progress);
     if (this.#clock.now().getTime() - this.#lastAt >= progressEveryMs) await this.flush();
   }
 

@@ -23,7 +23,8 @@ interface State {
 
 export class KeyState {
   readonly #run: Run;
-  #pending: { value: unknown } | undefined;
+  /** As JSON: what the handler changes later is not set. */
+  #pending: string | undefined;
 
   constructor(run: Run) {
     this.#run = run;
@@ -31,28 +32,31 @@ export class KeyState {
 
   async get<T>(): Promise<T | undefined> {
     const port = this.#port();
-    return (this.#pending ? this.#pending.value : await this.#found(port)) as T | undefined;
+    const pending = this.#pending;
+    return (pending === undefined ? await this.#found(port) : JSON.parse(pending)) as T | undefined;
   }
 
   /** @throws NonRetryableError for what is no JSON or too large */
   async set(value: unknown): Promise<void> {
     this.#port();
-    const bytes = Buffer.byteLength(toJson(value, 'The session state'));
+    const json = toJson(value, 'The session state');
+    const bytes = Buffer.byteLength(json);
     if (bytes > maxBytes)
       throw new NonRetryableError(
         `The state of the key has ${bytes} bytes, and ${maxBytes} is the most: keep what is large in storage and its name here.`,
         { code: 'session_state_too_large' },
       );
-    this.#pending = { value };
+    this.#pending = json;
   }
 
   /** Writes what was set. @throws LockLostError */
   async commit(): Promise<void> {
-    if (!this.#pending) return;
+    if (this.#pending === undefined) return;
     const port = this.#port();
-    const { lease } = this.#run;
+    const { lease, checkpoint } = this.#run;
     const before = await this.#found(port);
-    const state: State = { by: lease.record.id, value: this.#pending.value, before };
+    const state: State = { by: lease.record.id, value: JSON.parse(this.#pending), before };
+    await checkpoint.flush();
     // From `running` on, a cancel waits for this worker: else it could end a job that leaves a state.
     if (lease.record.state !== 'running') await lease.note((record) => record);
     // Crash here, or after it: the next attempt finds what was there before.
@@ -60,9 +64,9 @@ export class KeyState {
   }
 
   #port(): SessionState {
-    const { delivery, definition, signal } = this.#run;
+    const { delivery, definition, signal, lease } = this.#run;
     signal.throwIfAborted();
-    refuseInsideStep('The session state');
+    refuseInsideStep('The session state', lease.record.id);
     if (!delivery.session || (definition.limit ?? 1) > 1) throw new NoSessionError(definition.type);
     return delivery.session;
   }

@@ -33,15 +33,16 @@ async function step(
 ): Promise<unknown> {
   const { checkpoint, signal, suspension, reporter, undo } = run;
   signal.throwIfAborted();
-  refuseInsideStep(`Step '${name}'`);
+  refuseInsideStep(`Step '${name}'`, run.lease.record.id);
   const entry = checkpoint.visit('step', name, options.formerly);
   const failure = failureOf(run, name, entry);
   if (failure) return failure();
   if (entry?.value)
     return suspension.replay(entry.order, async () => {
       const value = await keptValue(checkpoint, name, options.output);
-      if (options.undo) undo?.set(name, async () => options.undo?.(value));
-      return value;
+      // A copy of its own: the handler may change what it is given.
+      if (options.undo) undo?.set(name, async () => options.undo?.(await value()));
+      return value();
     });
   if (undo) return suspension.stop();
   const order = () => checkpoint.orderOf(name);
@@ -49,28 +50,33 @@ async function step(
     const after = await situationOf(run, name);
     // From the record's `running` on, a cancel waits for this worker to undo.
     if (options.undo) await showRunning(run);
+    await checkpoint.flush();
     signal.throwIfAborted();
-    const value = await orFail(run, 'step', name, () => asStep(name, act));
     const undoable = options.undo ? ({ undo: true } as const) : {};
-    // Also after an abort: what was done is better kept than done again, or left as it is.
-    await checkpoint.put('step', name, { value }, reporter.take(), { after, ...undoable });
+    const kept = await orFail(run, 'step', name, async () => {
+      const value = await asStep(name, act);
+      // Also after an abort: what was done is better kept than done again, or left as it is.
+      return checkpoint.put('step', name, { value }, reporter.take(), { after, ...undoable });
+    });
     signal.throwIfAborted();
-    return value;
+    return kept;
   }, order);
 }
 
 async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop): Promise<unknown> {
   const { checkpoint, signal, suspension, reporter, undo } = run;
   signal.throwIfAborted();
-  refuseInsideStep(`Checkpoint '${name}'`);
+  refuseInsideStep(`Checkpoint '${name}'`, run.lease.record.id);
   const entry = checkpoint.visit('checkpoint', name);
   const failure = failureOf(run, name, entry);
   if (failure) return failure();
-  if (entry?.value) return suspension.replay(entry.order, () => checkpoint.valueOf(name));
+  if (entry?.value)
+    return suspension.replay(entry.order, async () => (await checkpoint.valueOf(name))());
   if (undo) return suspension.stop();
   const from = entry?.cursor
-    ? await suspension.during(() => checkpoint.valueOf(name, 'cursor'))
+    ? await suspension.during(async () => (await checkpoint.valueOf(name, 'cursor'))())
     : start;
+  await checkpoint.flush();
   const save = (next: unknown) =>
     run.calls.watch(
       `Saving '${name}'`,
@@ -82,15 +88,13 @@ async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop):
       { loose: true },
     );
   const order = () => checkpoint.orderOf(name);
-  const value = await orFail(run, 'checkpoint', name, () => loop(from, save)).catch(
-    async (error: unknown) => {
-      await suspension.inOrder(order());
-      throw error;
-    },
-  );
+  const inLoop = () => asStep(`the loop '${name}'`, () => loop(from, save));
+  const value = await orFail(run, 'checkpoint', name, inLoop).catch(async (error: unknown) => {
+    await suspension.inOrder(order());
+    throw error;
+  });
   const put = () => checkpoint.put('checkpoint', name, { value }, reporter.take());
-  await suspension.during(put, order);
-  return value;
+  return suspension.during(put, order);
 }
 
 async function showRunning({ lease }: Run): Promise<void> {
@@ -102,14 +106,18 @@ async function keptValue(
   checkpoint: Checkpoint,
   name: string,
   output: StandardSchemaV1 | undefined,
-): Promise<unknown> {
-  const value = await checkpoint.valueOf(name);
-  if (!output) return value;
-  try {
-    return await validate(output, value, `What step '${name}' kept`);
-  } catch (cause) {
-    throw new StepChangedError((cause as Error).message, { cause });
-  }
+): Promise<() => unknown> {
+  const copy = await checkpoint.valueOf(name);
+  if (!output) return copy;
+  const read = async () => {
+    try {
+      return await validate(output, copy(), `What step '${name}' kept`);
+    } catch (cause) {
+      throw new StepChangedError((cause as Error).message, { cause });
+    }
+  };
+  await read();
+  return read;
 }
 
 // Steps that run side by side come by in any order.

@@ -222,7 +222,8 @@ function newRecord(
   runAt?: Date,
 ): JobRecord {
   const { id, type, queue, key, attempt, turn, createdAt, ...rest } = message;
-  const { traceparent: _t, body: _b, contentType: _c, enqueuedAt: _e, ...carried } = rest;
+  const { traceparent: _t, body: _b, contentType: _c, enqueuedAt: _e, ...known } = rest;
+  const { isForeign: _f, ...carried } = known;
   return {
     id,
     type,

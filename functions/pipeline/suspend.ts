@@ -6,6 +6,7 @@
  * had ended before ends again in the order that was kept, and what has come since ends after it, each
  * once the handler has made of the one before what it does.
  */
+import TinyQueue from 'tinyqueue';
 import type { Waits } from '../model/job-record.ts';
 
 /** Something that a handler waits for. */
@@ -23,14 +24,16 @@ interface Held {
   go(): void;
 }
 
+const byOrder = (a: Held, b: Held) => a.order - b.order;
+
 export class Suspension {
   readonly #orders: readonly number[];
   #next = 0;
   readonly #passed = new Set<number>();
-  readonly #replayed: Held[] = [];
+  readonly #replayed = new TinyQueue<Held>([], byOrder);
   readonly #waiting: { what: Awaited; go(): void }[] = [];
   /** What ended in this run, and the handler has not seen yet. */
-  readonly #ended: Held[] = [];
+  readonly #ended = new TinyQueue<Held>([], byOrder);
   readonly #whenIdle: (() => void)[] = [];
   #underWay = 0;
   #reading = 0;
@@ -90,10 +93,13 @@ export class Suspension {
     }
   }
 
-  /** Resolves when it is there and the handler can do nothing else; maybe in another run only. */
-  wait(what: Awaited): Promise<void> {
-    return new Promise((go) => {
-      this.#waiting.push({ what, go });
+  /**
+   * Resolves when it is there and the handler can do nothing else; maybe in another run only. True when
+   * another wait was open too, which might have ended in its place.
+   */
+  wait(what: Awaited): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ what, go: () => resolve(this.#waiting.length > 0) });
       this.#look();
     });
   }
@@ -141,15 +147,16 @@ export class Suspension {
   #goOn(): void {
     if (this.#reading > 0) return;
     if (this.#closed) {
-      for (const { go } of this.#ended.splice(0)) go();
+      for (let one = this.#ended.pop(); one; one = this.#ended.pop()) one.go();
       if (this.#underWay === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
       return;
     }
     // What ended before comes before what ended now.
     for (const of of [this.#replayed, this.#ended]) {
-      const next = of.toSorted((a, b) => a.order - b.order)[0];
+      const next = of.pop();
       if (!next) continue;
-      this.#letGo(of, next);
+      next.go();
+      this.#look();
       return;
     }
     if (this.#underWay > 0 || this.#waiting.length === 0) return;
@@ -160,17 +167,13 @@ export class Suspension {
       })
       .sort((a, b) => (a.since < b.since ? -1 : a.since > b.since ? 1 : 0));
     if (first) {
-      this.#letGo(this.#waiting, first.one);
+      this.#waiting.splice(this.#waiting.indexOf(first.one), 1);
+      first.one.go();
+      this.#look();
       return;
     }
     this.#closed = true;
     this.#suspend(this.#waits());
-  }
-
-  #letGo<T extends { go(): void }>(of: T[], one: T): void {
-    of.splice(of.indexOf(one), 1);
-    one.go();
-    this.#look();
   }
 
   #waits(): Waits {

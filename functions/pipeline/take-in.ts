@@ -21,10 +21,6 @@ export type TakenIn =
   /** It ends without a run. */
   | { kind: 'end'; happened: Happened };
 
-/** Only `submit` says when a job was created. */
-export const isForeign = ({ createdAt, turn }: JobMessage): boolean =>
-  createdAt === undefined && turn === 1;
-
 // A submit that has claimed the equality writes its record within moments, or has died.
 const claimPatienceMs = 60_000;
 

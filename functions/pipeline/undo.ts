@@ -7,6 +7,7 @@
 import { StepChangedError } from '../errors.ts';
 import { asError } from '../model/error-record.ts';
 import { createJob } from './job.ts';
+import { asStep } from './on-behalf.ts';
 import type { Happened } from './outcome.ts';
 import { pause } from './pause.ts';
 import type { Run } from './run.ts';
@@ -67,7 +68,7 @@ async function undoOne(
   undo: () => Promise<void>,
 ): Promise<void> {
   signal.throwIfAborted();
-  await undo();
+  await asStep(`the undo of ${step}`, undo);
   checkpoint.forget(step);
   const done = { step, at: clock.now().toISOString() };
   await checkpoint.write((record) => ({ ...record, undone: [...(record.undone ?? []), done] }));

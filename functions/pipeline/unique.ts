@@ -11,13 +11,13 @@ import type { Asker } from '../define-job.ts';
 import { toMs } from '../model/duration.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { KnownType } from './catalogue.ts';
-import type { Notes, Records } from './ports.ts';
+import type { Notes, Records, Removal } from './ports.ts';
 
 const kind = 'unique';
 
 export const uniqueClaim = (name: string) => `${kind}/${name}`;
 
-type Claiming = { notes: Notes; records: Records };
+type Claiming = { notes: Notes; records: Records; removal: Pick<Removal, 'removed'> };
 
 /** The name of the equality; undefined for a type whose jobs are each their own. */
 export function uniqueName(
@@ -37,7 +37,7 @@ export function uniqueName(
  * one, or one that another has claimed and not recorded yet.
  */
 export async function claimUnique(
-  { notes, records }: Claiming,
+  { notes, records, removal }: Claiming,
   known: KnownType,
   name: string,
   newId: string,
@@ -47,7 +47,13 @@ export async function claimUnique(
     const id = await notes.claim(kind, name, newId);
     if (id === newId) return { id };
     const stored = await records.read(id);
-    if (!stored) return { id };
+    if (!stored) {
+      // Of a job that ended and was removed, and left its claim.
+      const isGone = (await removal.removed(id)) !== undefined;
+      if (!isGone) return { id };
+      if (await notes.replace(kind, name, newId, id)) return { id: newId };
+      continue;
+    }
     if (standsFor(stored.record, known, now)) return { id, standing: stored.record };
     if (await notes.replace(kind, name, newId, id)) return { id: newId };
   }

@@ -16,13 +16,24 @@ function bitsOf(byte: number): number {
 export const hasEndedChild = ({ ended }: ChildGroup, index: number): boolean =>
   ((Buffer.from(ended, 'base64')[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 
+/** A group may be called anything, `constructor` too. */
+export const groupNamed = (
+  { children = {} }: Pick<JobRecord, 'children'>,
+  name: string,
+): ChildGroup | undefined => (Object.hasOwn(children, name) ? children[name] : undefined);
+
 /** True when something that the job waits for is there. */
 export function isFulfilled(record: JobRecord, now: Date): boolean {
-  const { waits, events = {}, children = {} } = record;
+  const { waits, events = {} } = record;
   if (!waits) return true;
   if (isDue(record, now)) return true;
   if (waits.events?.some((name) => Object.hasOwn(events, name))) return true;
-  return waits.children?.some((name) => children[name] && isOver(children[name])) ?? false;
+  return (
+    waits.children?.some((name) => {
+      const group = groupNamed(record, name);
+      return group !== undefined && isOver(group);
+    }) ?? false
+  );
 }
 
 /**

@@ -6,12 +6,12 @@ import { toErrorRecord } from '../model/error-record.ts';
 import type { ChildGroup } from '../model/job-record.ts';
 import type { EntryKind } from './checkpoint.ts';
 import { beginGroup, firstFailure, gatherResults, sendChildren } from './children.ts';
-import { kept } from './claim-check.ts';
+import { kept as readKept } from './claim-check.ts';
 import { failureOf, orFail } from './failures.ts';
 import { refuseInsideStep } from './on-behalf.ts';
 import type { Run } from './run.ts';
 import { validate } from './validate.ts';
-import { isOver } from './wait.ts';
+import { groupNamed, isOver } from './wait.ts';
 
 type Waits = Pick<Job, 'sleep' | 'event' | 'children' | 'childrenSettled'>;
 
@@ -37,9 +37,9 @@ export function createWaits(run: Run): Waits {
   };
 }
 
-function begin({ signal, definition }: Run, what: string): void {
+function begin({ signal, definition, lease }: Run, what: string): void {
   signal.throwIfAborted();
-  refuseInsideStep(what);
+  refuseInsideStep(what, lease.record.id);
   if (definition.ordered)
     throw new NonRetryableError(
       `${what} cannot stand in a job that is ordered: while it waits, the next of its key would run.`,
@@ -67,8 +67,12 @@ async function sleep(run: Run, name: string, duration: Duration): Promise<void> 
   if (order !== undefined) return suspension.replay(order, async () => undefined);
   if (undo) return suspension.stop();
   const until = untilOf(run, 'sleep', name, duration);
-  await suspension.wait({ until, since: () => (isPast(run, until) ? until : undefined) });
+  const inRace = await suspension.wait({
+    until,
+    since: () => (isPast(run, until) ? until : undefined),
+  });
   checkpoint.end(name);
+  if (inRace) checkpoint.told();
 }
 
 async function event(run: Run, name: string, timeout: Duration | undefined): Promise<unknown> {
@@ -78,7 +82,11 @@ async function event(run: Run, name: string, timeout: Duration | undefined): Pro
     throw new NonRetryableError(
       `Event '${name}' is not among the \`events\` of ${definition.type}.`,
     );
-  const entry = checkpoint.visit('event', name);
+  const kept = checkpoint.visit('event', name);
+  // Started again, a job that an event did not reach in time asks for it anew.
+  const isOfThisStart = (kept?.late ?? Infinity) > (lease.record.triedBefore ?? 0);
+  const entry = isOfThisStart || undo ? kept : undefined;
+  if (kept && !entry) checkpoint.forget(name);
   const payload = () => {
     const { events = {} } = lease.record;
     return Object.hasOwn(events, name) ? events[name] : undefined;
@@ -86,24 +94,25 @@ async function event(run: Run, name: string, timeout: Duration | undefined): Pro
   const take = async (late: boolean, until: string | undefined) => {
     const came = payload();
     if (late || !came) throw new EventTimeoutError(name, until ?? '');
-    const raw = JSON.parse(await lease.guard(() => kept(app.blobs, came))) as unknown;
+    const raw = JSON.parse(await lease.guard(() => readKept(app.blobs, came))) as unknown;
     return validate(schema, raw, `Event '${name}'`);
   };
   if (entry?.order !== undefined)
-    return suspension.replay(entry.order, () => take(entry.late === true, entry.until));
+    return suspension.replay(entry.order, () => take(entry.late !== undefined, entry.until));
   if (undo) return suspension.stop();
   const until = timeout && untilOf(run, 'event', name, timeout);
   const isLate = () => until !== undefined && isPast(run, until);
-  await suspension.wait({
+  const inRace = await suspension.wait({
     event: name,
     ...(until ? { until } : {}),
     since: () => (payload() ? '' : isLate() ? until : undefined),
   });
   // Should it come after all, the handler has gone another way by then.
-  const late = payload() ? {} : ({ late: true } as const);
+  const late = payload() ? {} : { late: lease.record.attempt };
   checkpoint.note('event', name, { ...(until ? { until } : {}), ...late });
   checkpoint.end(name);
-  return suspension.during(() => take(late.late === true, until));
+  if (inRace || until !== undefined) checkpoint.told();
+  return suspension.during(() => take(late.late !== undefined, until));
 }
 
 type Kept = { ok: true; result: unknown } | { ok: false; error: { name: string; message: string } };
@@ -123,7 +132,7 @@ async function outcomesOf(
   const read = (all: Kept[]) => all.map(settled ? revive : (one) => resultOf(revive(one)));
   if (entry?.value)
     return suspension.replay(entry.order, async () =>
-      read((await checkpoint.valueOf(name)) as Kept[]),
+      read((await checkpoint.valueOf(name))() as Kept[]),
     );
   if (entry?.order !== undefined && requests.length === 0)
     return suspension.replay(entry.order, async () => []);
@@ -135,34 +144,40 @@ async function outcomesOf(
     checkpoint.end(name);
     return [];
   }
-  const group = await groupOf(run, name, requests, limit, settled);
+  const order = () => checkpoint.orderOf(name);
+  const sent = () => groupOf(run, name, requests, limit, settled);
+  const group = await orFail(run, 'children', name, sent).catch(async (error: unknown) => {
+    await suspension.inOrder(order());
+    throw error;
+  });
   return suspension.during(
     async () => read(await orFail(run, 'children', name, () => gather(run, name, group))),
-    () => checkpoint.orderOf(name),
+    order,
   );
 }
 
 /** The group once it is over. */
 async function groupOf(
-  { app, lease, suspension, signal }: Run,
+  run: Run,
   name: string,
   requests: readonly JobRequest[],
   limit: number | undefined,
   settled: boolean,
 ): Promise<ChildGroup> {
+  const { app, lease, suspension, signal } = run;
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
     throw new NonRetryableError(
       `The limit of children '${name}' is a whole number from 1 to 1000.`,
     );
   const group = await suspension.during(async () => {
-    const begun = await beginGroup(app, lease, name, requests.length, settled);
+    const begun = await beginGroup(run, name, requests.length, settled);
     if (!begun.sent && !isOver(begun))
       await lease.guard(() =>
         sendChildren(app, lease.record, name, begun, { requests, limit, signal }),
       );
     return begun;
   });
-  const now = () => lease.record.children?.[name] ?? group;
+  const now = () => groupNamed(lease.record, name) ?? group;
   await suspension.wait({ children: name, since: () => (isOver(now()) ? '' : undefined) });
   return now();
 }
@@ -177,8 +192,7 @@ async function gather(run: Run, name: string, group: ChildGroup): Promise<Kept[]
   const value = results.map((one) =>
     one.ok ? one : { ok: false, error: { ...toErrorRecord(one.error), stack: undefined } },
   ) as Kept[];
-  await checkpoint.put('children', name, { value }, reporter.take());
-  return value;
+  return (await checkpoint.put('children', name, { value }, reporter.take())) as Kept[];
 }
 
 /** @throws the error of one that failed */

@@ -1,6 +1,7 @@
 /** Groups of children: how many, whose, how they are sent, what is told of their failure. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Checkpoint } from '../../functions/pipeline/checkpoint.ts';
 import { beginGroup } from '../../functions/pipeline/children.ts';
 import { Lease } from '../../functions/pipeline/lease.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
@@ -21,12 +22,15 @@ async function family(handler: Handler, ofChild: Parameters<typeof typeOf>[0] = 
 test('a group has 50,000 children at most', async () => {
   const { world, id } = await family(async () => 1);
   const app = world.app();
-  const lease = () => new Lease(app, { record: { ...record }, etag: stored?.etag }, 'me');
+  const run = () => {
+    const lease = new Lease(app, { record: { ...record }, etag: stored?.etag }, 'me');
+    return Checkpoint.load(lease, app.blobs).then((checkpoint) => ({ app, lease, checkpoint }));
+  };
   const stored = await app.records.read(id);
   assert.ok(stored);
   const { record } = stored;
-  await assert.rejects(beginGroup(app, lease(), 'too many', 50_001, false), /50000 is the most/);
-  assert.equal((await beginGroup(app, lease(), 'many', 50_000, false)).of, 50_000);
+  await assert.rejects(beginGroup(await run(), 'too many', 50_001, false), /50000 is the most/);
+  assert.equal((await beginGroup(await run(), 'many', 50_000, false)).of, 50_000);
 });
 
 test('a group that has another number of children in a later run is an error', async () => {

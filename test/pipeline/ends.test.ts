@@ -275,7 +275,7 @@ test('a child’s input is read as its worker will read it', async () => {
   await world.run(() => 0);
   assert.match(
     world.record(record.id)?.error?.message ?? '',
-    /Child 0 of 'parts' is refused.*\/at/s,
+    /The input of child 0 of 'parts' is not JSON: \/at is a Date/,
   );
 });
 
