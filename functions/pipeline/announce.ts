@@ -17,10 +17,13 @@ const kindOf = (requestedBy: string) =>
   `ended ${createHash('sha256').update(requestedBy).digest('hex')}`;
 const nameOf = ({ id, finishedAt }: JobRecord) => `${finishedAt}_${id}`;
 
-/** Nothing for a job of which nobody says who asked for it. Done twice it is done once. */
-export async function announce(notes: Notes, record: JobRecord): Promise<void> {
-  const { id, type, state, requestedBy, finishedAt } = record;
-  if (!requestedBy || !finishedAt) return;
+/**
+ * Nothing for a job of which nobody says who asked for it, and for one that has expired: nobody would
+ * take it away again. Done twice it is done once.
+ */
+export async function announce(notes: Notes, record: JobRecord, now: Date): Promise<void> {
+  const { id, type, state, requestedBy, finishedAt, keepUntil } = record;
+  if (!requestedBy || !finishedAt || (keepUntil && new Date(keepUntil) <= now)) return;
   const value = JSON.stringify({ job: id, type, state, finishedAt });
   await notes.write(kindOf(requestedBy), nameOf(record), value);
 }

@@ -14,7 +14,7 @@ import { keepBody } from './claim-check.ts';
 import { consequences, type Queues, type Settlement, tellings } from './consequences.ts';
 import type { Lease } from './lease.ts';
 import type { Notify } from './listeners.ts';
-import type { Blobs, Delivery, Log, Notes, Queue } from './ports.ts';
+import type { Blobs, Clock, Delivery, Log, Notes, Queue } from './ports.ts';
 
 export interface Settling {
   queue: Queue;
@@ -23,6 +23,7 @@ export interface Settling {
   topology: Queues;
   notes: Notes;
   notify: Notify;
+  clock: Clock;
 }
 
 /** Writes what `decide` makes of the newest record. @throws LockLostError */
@@ -64,7 +65,7 @@ export async function settle(
   const follows = consequences(decided, message, app.topology);
   // Crash here: the next delivery finds the record decided and does the rest.
   await sendAll(app, follows.sends);
-  if (hasEnded(decided.state)) await announce(app.notes, decided);
+  if (hasEnded(decided.state)) await announce(app.notes, decided, app.clock.now());
   // Crash here: the same, and the broker drops the second copy of each send.
   await answer(delivery, follows.message);
   if (follows.message.kind === 'dead-letter') app.notify('dead-lettered', decided);
@@ -74,7 +75,7 @@ export async function settle(
 /** For a job that ended without a worker. */
 export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
   await sendAll(app, tellings(ended as EndedRecord, app.topology));
-  await announce(app.notes, ended);
+  await announce(app.notes, ended, app.clock.now());
   app.notify(ended.state as EndedRecord['state'], ended);
 }
 

@@ -270,7 +270,11 @@ describe('decide', () => {
   });
 
   test('the undo of a step that is given up is on record, and the next is tried', () => {
-    const worn = { ...record, undoable: true, ending: { ...ending, tries: 2, step: 'pay' } } as const;
+    const worn = {
+      ...record,
+      undoable: true,
+      ending: { ...ending, tries: 2, step: 'pay' },
+    } as const;
     const { record: next } = happens({ kind: 'undo-failed', step: 'pay', error: failure }, worn);
     assert.equal(next.state, 'queued');
     assert.equal(next.undone?.[0]?.error?.message, 'boom');

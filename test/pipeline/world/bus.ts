@@ -71,6 +71,11 @@ export class Bus {
     return next;
   }
 
+  /** Somebody works on something still. */
+  get hasLocked(): boolean {
+    return [...this.#queues.values()].some((queue) => queue.some(({ locked }) => locked));
+  }
+
   remove(one: Lying): void {
     const queue = this.#queues.get(one.message.queue) ?? [];
     const at = queue.indexOf(one);

@@ -179,6 +179,8 @@ export class World {
   async #untilStill(choose: (count: number) => number): Promise<void> {
     for (let turns = 0; turns < 3000; turns++) {
       if (await this.#step(choose)) continue;
+      // Whoever was nested in the work of one that died goes on alone.
+      if (this.bus.hasLocked && (await this.#passTime())) continue;
       const next = this.bus.nextVisibleAt();
       if (next === undefined) return;
       this.now = next;
@@ -341,15 +343,21 @@ export class World {
       },
     );
     for (let idle = 0; !done && !hands.dead; idle++) {
-      for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
-      const next = [...this.#timers].sort((a, b) => a.at - b.at)[0];
-      if (done || hands.dead || !next) continue;
-      this.#timers.delete(next);
-      this.now = Math.max(this.now, next.at);
-      next.run();
+      await this.#passTime(() => done || hands.dead);
       if (idle > 2000) throw new Error('A worker does not come to an end.');
     }
     if (!hands.dead) await settled;
+  }
+
+  /** Lets what is under way go on, then the next timer ring; false when there is none. */
+  async #passTime(isOver = () => false): Promise<boolean> {
+    for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
+    const next = [...this.#timers].sort((a, b) => a.at - b.at)[0];
+    if (isOver() || !next) return false;
+    this.#timers.delete(next);
+    this.now = Math.max(this.now, next.at);
+    next.run();
+    return true;
   }
 
   /** One call of a worker to the outside. */
