@@ -44,7 +44,6 @@ const breaks: readonly [RegExp, string][] = [
   [/ \? /g, ' && !1 ? '],
   [/^\s+await [^=]*;$/g, ';'],
   [/^\s+(this|app|worker|lease|checkpoint|suspension|delivery)[.\w#]*\([^{]*\);$/g, ';'],
-  [/\.filter\(/g, '.filter(() => true).filter('],
 ];
 
 function mutantsOf(code: string): Mutant[] {

@@ -336,3 +336,34 @@ test('a claim of a job that was removed gives way', async () => {
   assert.equal(second.deduplicated, false);
   assert.notEqual(second.record.id, first.record.id);
 });
+
+test('a kept step that the undo cannot get back to stands in `undone` with an error', async () => {
+  const undone: string[] = [];
+  const undo = async (name: string) => void undone.push(name);
+  const { record } = await run(
+    async (job) => {
+      try {
+        await job.step(
+          'card',
+          async () => {
+            if (job.attempt === 1) throw new Error('declined');
+            return 'card';
+          },
+          { undo },
+        );
+      } catch {
+        await job.step('invoice', async () => 'invoice', { undo });
+      }
+      throw new Error('for good');
+    },
+    { attempts: 2 },
+  );
+  assert.deepEqual(undone, ['card']);
+  assert.deepEqual(
+    record().undone?.map(({ step, error }) => [step, error?.code]),
+    [
+      ['card', undefined],
+      ['invoice', 'step_changed'],
+    ],
+  );
+});
