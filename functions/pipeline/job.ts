@@ -33,7 +33,7 @@ export function createJob(run: Run, session: KeyState): Job {
       readInbox: (name) =>
         calls.watch(`Reading '${name}'`, () => suspension.during(() => blobs.readInbox(name))),
     },
-    log: (message) => log('info', message, { job: id, type, attempt }),
+    log: (message) => log('info', `job ${id}: ${message}`, { job: id, type, attempt }),
     // The last report is written with the result, whoever waits for it.
     progress: (progress) =>
       calls.watch(

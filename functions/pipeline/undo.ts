@@ -20,8 +20,8 @@ export function nextToUndo({ checkpoint, lease }: Run): string | undefined {
 }
 
 export async function undoSteps(running: Run, input: unknown): Promise<Happened> {
-  const undo = new Map<string, () => Promise<void>>();
   const { definition, suspension } = running;
+  const undo = new HandedIn(running.checkpoint.undoable);
   const run = { ...running, undo };
   const job = createJob(run, new KeyState(run));
   // How it ended is known: what it returns or throws now does not count.
@@ -29,7 +29,8 @@ export async function undoSteps(running: Run, input: unknown): Promise<Happened>
     .catch(() => undefined)
     // What else it began beside is let to its end.
     .finally(() => suspension.stop());
-  await suspension.suspended;
+  // Not longer than it takes: what follows the last kept step may be long.
+  await Promise.race([suspension.suspended, undo.complete]);
   for (let step = nextToUndo(running); step !== undefined; step = nextToUndo(running)) {
     try {
       await undoOne(running, step, await handedIn(running, undo, step));
@@ -40,6 +41,26 @@ export async function undoSteps(running: Run, input: unknown): Promise<Happened>
     }
   }
   return { kind: 'undone' };
+}
+
+/** What the handler has handed in, and when that is all. */
+class HandedIn extends Map<string, () => Promise<void>> {
+  readonly #wanted: readonly string[];
+  #finish: () => void = () => undefined;
+  readonly complete = new Promise<void>((resolve) => {
+    this.#finish = resolve;
+  });
+
+  constructor(wanted: readonly string[]) {
+    super();
+    this.#wanted = wanted;
+  }
+
+  override set(step: string, undo: () => Promise<void>): this {
+    super.set(step, undo);
+    if (this.#wanted.every((name) => this.has(name))) this.#finish();
+    return this;
+  }
 }
 
 // Code between steps takes its time.

@@ -49,6 +49,9 @@ function records(first?: JobRecord) {
         etag: String(Number(stored?.etag ?? 0) + 1),
       };
     },
+    remove() {
+      stored = undefined;
+    },
     loseNextAnswer() {
       loseAnswer = true;
     },
@@ -100,4 +103,46 @@ test('a write whose answer got lost is recognised as done', async () => {
   const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   store.loseNextAnswer();
   assert.equal((await lease.write(succeeded)).state, 'succeeded');
+});
+
+test('after the last write, and once it is closed, nothing more is written', async () => {
+  const store = records(queued);
+  const decided = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
+  await decided.decide(succeeded);
+  await assert.rejects(decided.note(running), LockLostError);
+  assert.equal(store.now()?.state, 'succeeded');
+  const other = records(queued);
+  const closed = new Lease(other.leasing, { record: queued, etag: '1' }, 'me');
+  closed.close();
+  await assert.rejects(closed.note(running), LockLostError);
+  assert.equal(other.now()?.state, 'queued');
+});
+
+test('a record that was removed is not written anew, one that nobody wrote yet is', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
+  assert.equal(lease.isNew, false);
+  store.remove();
+  await assert.rejects(lease.write(succeeded), LockLostError);
+  assert.equal(store.now(), undefined);
+  const fresh = new Lease(store.leasing, { record: queued, etag: undefined }, 'me');
+  assert.equal(fresh.isNew, true);
+  await fresh.refresh();
+  await fresh.write(succeeded);
+  assert.equal(store.now()?.state, 'succeeded');
+  assert.equal(fresh.isNew, false);
+});
+
+test('a worker that stood still for long does not write the record of a job that was removed since', async () => {
+  const store = records();
+  let now = 0;
+  const leasing = {
+    ...store.leasing,
+    clock: { ...store.leasing.clock, now: () => new Date(now) },
+    removal: { removed: async () => ({ at: '', state: undefined }) },
+  };
+  const lease = new Lease(leasing, { record: queued, etag: undefined }, 'me');
+  now = 61_000;
+  await assert.rejects(lease.write(succeeded), LockLostError);
+  assert.equal(store.now(), undefined);
 });

@@ -367,3 +367,22 @@ test('a kept step that the undo cannot get back to stands in `undone` with an er
     ],
   );
 });
+
+test('undoing does not wait for the code after the last kept step', async () => {
+  let undoneAt = 0;
+  const ran = await start(
+    async (job) => {
+      await job.step('pay', async () => 1, {
+        undo: async () => {
+          undoneAt = ran.world.now;
+        },
+      });
+      await new Promise((resolve) => ran.world.app().clock.after(4 * 60_000, () => resolve(null)));
+      throw new Error('for good');
+    },
+    { attempts: 1 },
+  );
+  const { now } = ran.world;
+  await ran.rest();
+  assert.ok(undoneAt - now < 5 * 60_000, `undone after ${(undoneAt - now) / 60_000} minutes`);
+});
