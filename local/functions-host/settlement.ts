@@ -90,9 +90,26 @@ class PreconditionError extends Error {}
 // biome-ignore lint/suspicious/noExplicitAny: gRPC's untyped services take no narrower handler
 type Unary = grpc.handleUnaryCall<any, any>;
 
+// When its link is gone the SDK settles over a management link, whose opening may hang for a minute
+// after the broker was away: so long no other message would be taken in its place.
+const answerWithinMs = 10_000;
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new Error('Service Bus did not answer in time.');
+    timer = setTimeout(() => reject(error), answerWithinMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function unary<T>(run: (request: T) => Promise<unknown>): Unary {
   return (call, done) => {
-    run(call.request as T).then(
+    inTime(run(call.request as T)).then(
       (answer) => done(null, answer ?? {}),
       (error: Error) =>
         done({
