@@ -4,7 +4,7 @@ import { StepChangedError, StepRepeatedError } from '../errors.ts';
 import type { ErrorRecord } from '../model/error-record.ts';
 import type { JobRecord, Kept } from '../model/job-record.ts';
 import { keptBlob } from '../model/names.ts';
-import { keep, keepJson, kept } from './claim-check.ts';
+import { keepJson, kept } from './claim-check.ts';
 import { toJson } from './json.ts';
 import type { Lease } from './lease.ts';
 import type { Blobs } from './ports.ts';
@@ -219,11 +219,10 @@ export class Checkpoint {
     const json = value === undefined ? nothing : toJson(value, whose);
     const stored = await this.#lease.guard(() => keepJson(this.#blobs, blob, json, inPlaceChars));
     // One that was put later was faster.
-    if ((this.#lastPut.get(name) ?? 0) > put) return value;
+    if ((this.#lastPut.get(name) ?? 0) > put) return read(json);
     this.#lastPut.set(name, put);
-    const { cursor } = this.get(name) ?? {};
+    const { cursor, failed } = this.get(name) ?? {};
     if (cursor && 'blob' in cursor) this.#stale.push(cursor.blob);
-    const { failed } = this.get(name) ?? {};
     // Of this attempt: the handler met it, and went on to here.
     const met = failed?.attempt === this.#lease.record.attempt ? { failed } : {};
     this.note(kind, name, { [which]: stored, ...met, ...more });
@@ -268,7 +267,8 @@ export class Checkpoint {
     this.#isAhead = false;
     const checkpoint = await this.#keepEntries();
     const before = this.#lease.record.checkpoint;
-    const undoable = this.undoable.length > 0 ? { undoable: true as const } : {};
+    const isUndoable = Object.values(this.#entries).some(({ undo }) => undo);
+    const undoable = isUndoable ? { undoable: true as const } : {};
     await this.#lease.note((record) => ({
       ...changes.reduce((changed, change) => change(changed), record),
       ...undoable,
@@ -301,7 +301,7 @@ export class Checkpoint {
 
   // A new name each time: a worker that lost its lock must not change what the record points to.
   #keepEntries(): Promise<Kept> {
-    return keep(this.#blobs, this.#newBlob('checkpoint'), this.#entries, 'The checkpoint');
+    return keepJson(this.#blobs, this.#newBlob('checkpoint'), JSON.stringify(this.#entries));
   }
 
   #newBlob(what: string): string {

@@ -87,7 +87,7 @@ export async function keepJson(
   blobs: Blobs,
   blob: string,
   json: string,
-  inPlaceChars: number,
+  inPlaceChars = inRecordChars,
 ): Promise<Kept> {
   if (json.length <= inPlaceChars) return { json };
   await blobs.write(blob, Buffer.from(json), 'application/json');

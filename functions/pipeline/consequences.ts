@@ -26,6 +26,10 @@ export type Queues = Pick<Topology, 'completions' | 'lanes'>;
 
 const complete = { kind: 'complete' } as const;
 
+/** An earlier delivery decided this turn, and may have died before it settled. */
+export const wasDecided = ({ state, turn }: JobRecord, message: JobMessage): boolean =>
+  hasEnded(state) || state === 'waiting' || turn > message.turn;
+
 export function consequences(
   record: JobRecord,
   message: JobMessage,

@@ -2,7 +2,7 @@ import { ConflictError } from '../errors.ts';
 
 // Each try that meets another writer means that somebody wrote. So many in a row mean that it is not
 // another writer that is in the way.
-const maxTries = 100;
+export const maxTries = 100;
 
 /** Reads, changes and writes until nobody else wrote in between. @throws ConflictError in the end */
 export async function untilWritten<T>(act: () => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@ import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
-import { settlementOf } from './consequences.ts';
+import { settlementOf, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { takeCompletions } from './news.ts';
 import { decide, noRetries } from './outcome.ts';
@@ -99,11 +99,11 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   const job = fromMessage(message);
   const stored = await readOrMake(app, job);
   if (!stored) return false;
-  const { state, turn } = stored.record;
   const delivery = alreadySettled(message);
-  if (hasEnded(state) || state === 'waiting' || turn > job.turn) {
+  if (wasDecided(stored.record, job)) {
     // Ours, and settled after its sends.
-    if (hasEnded(state) && reasonOf(stored.record as EndedRecord) === reason) return false;
+    if (hasEnded(stored.record.state) && reasonOf(stored.record as EndedRecord) === reason)
+      return false;
     // Decided since, by one that may have died before it told so.
     await settle(app, stored.record, job, delivery);
     return false;

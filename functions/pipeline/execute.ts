@@ -5,12 +5,12 @@
  */
 import { LockLostError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import type { JobRecord } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
-import { tellings } from './consequences.ts';
+import { tellings, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
@@ -162,10 +162,6 @@ async function findJob(
 
 const msUntilDue = ({ clock }: Working, { runAt }: JobRecord): number =>
   runAt ? Math.max(0, new Date(runAt).getTime() - clock.now().getTime()) : 0;
-
-/** An earlier delivery decided this turn and died before it settled. */
-const wasDecided = ({ state, turn }: JobRecord, message: JobMessage) =>
-  hasEnded(state) || state === 'waiting' || turn > message.turn;
 
 /** The record as it was decided; undefined if the delivery was handed back instead. */
 async function work(

@@ -1,7 +1,7 @@
 /**
  * Failures that a handler caught. A run that follows in the same attempt has to take the same way, so
- * it meets them again; another attempt tries again what failed. So does not the undo, which goes back
- * over what was done.
+ * it meets them again; another attempt tries again what failed. The undo, which goes back over what was
+ * done, meets them all.
  */
 import { LockLostError, NonRetryableError } from '../errors.ts';
 import { fromErrorRecord, toErrorRecord } from '../model/error-record.ts';

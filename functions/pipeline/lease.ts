@@ -1,13 +1,12 @@
 /** A worker's claim on a job's record: every write is conditional, and a lost claim writes nothing. */
 import { ConflictError, LockLostError, LonghaulError } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { maxTries } from './contested.ts';
 import { pause } from './pause.ts';
 import type { Clock, Records, Removal, Stored } from './ports.ts';
 
 // Beside the tries of the SDK: what a handler did is not thrown away for a blip of a minute.
 const againAfterMs = [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000];
-
-const maxTries = 100;
 
 // The janitor leaves a record at least so long after its time.
 const removedAfterMs = 60_000;

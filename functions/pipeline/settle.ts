@@ -9,6 +9,7 @@ import { isRefusal } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
+import { laneOf } from '../model/topology.ts';
 import { announce } from './announce.ts';
 import { keepBody } from './claim-check.ts';
 import { consequences, type Queues, type Settlement, tellings } from './consequences.ts';
@@ -83,9 +84,7 @@ export async function sendAll(
   { queue, log, topology }: Pick<Settling, 'queue' | 'log' | 'topology'>,
   sends: readonly OutgoingMessage[],
 ): Promise<void> {
-  const { lanes, completions } = topology;
-  const isOurs = (name: string) =>
-    name === completions || lanes.some(({ plain, keyed }) => name === plain || name === keyed);
+  const isOurs = (name: string) => name === topology.completions || laneOf(topology, name);
   await Promise.all(
     sends.map(async (send) => {
       try {

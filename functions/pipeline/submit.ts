@@ -259,7 +259,7 @@ function dueTime({ delay, runAt }: RequestOptions, now: Date): Date | undefined 
   return at && at > now ? at : undefined;
 }
 
-function startBefore(known: KnownType, options: RequestOptions, from: Date) {
+export function startBefore(known: KnownType, options: RequestOptions, from: Date) {
   const limit = options.startBefore ?? known.definition.startBefore;
   if (limit === undefined) return {};
   return { startBefore: new Date(from.getTime() + toMs(limit)).toISOString() };
@@ -281,7 +281,7 @@ function checkReplyTo(topology: Topology, { replyTo, replyToSessionId }: Request
   ]);
 }
 
-function claimsOf(...claims: (string | undefined)[]) {
+export function claimsOf(...claims: (string | undefined)[]) {
   const made = claims.filter((claim) => claim !== undefined);
   return made.length > 0 ? { claims: made.join(' ') } : {};
 }

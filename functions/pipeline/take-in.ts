@@ -3,15 +3,14 @@
  * request: its key, its expiry, and the look for an equal job.
  */
 import { BadMessageError, EqualJobError } from '../errors.ts';
-import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { type JobMessage, moved, type OutgoingMessage, toMessage } from '../model/message.ts';
 import type { KnownType } from './catalogue.ts';
 import { fromBody } from './claim-check.ts';
 import { keyOf, placeInLine } from './key.ts';
 import { type Happened, invalid } from './outcome.ts';
-import type { Submitting } from './submit.ts';
-import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
+import { claimsOf, type Submitting, startBefore } from './submit.ts';
+import { claimUnique, takeOver, uniqueClaim, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
 
 export type TakenIn =
@@ -31,11 +30,8 @@ export async function takeIn(
   record: JobRecord,
   known: KnownType,
 ): Promise<TakenIn> {
-  const { startBefore, key, unique } = known.definition;
-  const dated =
-    startBefore === undefined || record.startBefore !== undefined
-      ? record
-      : { ...record, startBefore: laterBy(record.createdAt, toMs(startBefore)) };
+  const { key, unique } = known.definition;
+  const dated = { ...startBefore(known, {}, new Date(record.createdAt)), ...record };
   if (!key && !unique) return { kind: 'run', record: dated };
   let named: Named;
   try {
@@ -49,8 +45,6 @@ export async function takeIn(
   if (single.kind !== 'run' || !key || named.key === message.key) return single;
   return { kind: 'forward', message: toKeyed(message, single.record, known, named.key) };
 }
-
-const laterBy = (time: string, ms: number) => new Date(Date.parse(time) + ms).toISOString();
 
 interface Named {
   key: string | undefined;
@@ -111,8 +105,7 @@ async function withoutEqual(
   if (claimed.id !== id) {
     if (now.getTime() - Date.parse(createdAt) < claimPatienceMs)
       throw new ClaimPendingError(`Job '${claimed.id}', its equal, is just being made.`);
-    await app.notes.replace('unique', name, id, claimed.id);
+    await takeOver(app.notes, name, id, claimed.id);
   }
-  const claims = [record.claims, uniqueClaim(name)].filter((claim) => claim !== undefined);
-  return { kind: 'run', record: { ...record, claims: claims.join(' ') } };
+  return { kind: 'run', record: { ...record, ...claimsOf(record.claims, uniqueClaim(name)) } };
 }

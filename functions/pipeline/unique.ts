@@ -47,17 +47,16 @@ export async function claimUnique(
     const id = await notes.claim(kind, name, newId);
     if (id === newId) return { id };
     const stored = await records.read(id);
-    if (!stored) {
-      // Of a job that ended and was removed, and left its claim.
-      const isGone = (await removal.removed(id)) !== undefined;
-      if (!isGone) return { id };
-      if (await notes.replace(kind, name, newId, id)) return { id: newId };
-      continue;
-    }
-    if (standsFor(stored.record, known, now)) return { id, standing: stored.record };
-    if (await notes.replace(kind, name, newId, id)) return { id: newId };
+    if (stored && standsFor(stored.record, known, now)) return { id, standing: stored.record };
+    // A job that was removed may have left its claim.
+    if (!stored && !(await removal.removed(id))) return { id };
+    if (await takeOver(notes, name, newId, id)) return { id: newId };
   }
 }
+
+/** The claim of `id` becomes that of `newId`; false when another was first. */
+export const takeOver = (notes: Notes, name: string, newId: string, id: string): Promise<boolean> =>
+  notes.replace(kind, name, newId, id);
 
 /** True while a new equal job is not to be made. */
 export function standsFor(
