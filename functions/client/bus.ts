@@ -18,6 +18,7 @@ import { toMs } from '../model/duration.ts';
 import type { OutgoingMessage } from '../model/message.ts';
 import { readTopology, type Topology } from '../model/topology.ts';
 import type { Queue } from '../pipeline/ports.ts';
+import { JobCaller } from './caller.ts';
 import {
   CallTimeoutError,
   JobFailedError,
@@ -26,18 +27,7 @@ import {
 } from './errors.ts';
 import { Http } from './http.ts';
 import { Replies } from './replies.ts';
-import {
-  type AnyType,
-  type BusCallOptions,
-  type Caller,
-  type Functions,
-  functionsOf,
-  type InputOf,
-  type NamesOf,
-  type ResultOf,
-  toRequest,
-  type WaitOptions,
-} from './types.ts';
+import type { AnyType, BusCallOptions, Caller, WaitOptions } from './types.ts';
 
 export type { BusCallOptions } from './types.ts';
 
@@ -65,34 +55,15 @@ export function connectBus<const C extends readonly AnyType[]>(options: BusOptio
   return new BusCaller<C>(new Calls(options));
 }
 
-class BusCaller<C extends readonly AnyType[]> implements BusClient<C> {
+class BusCaller<C extends readonly AnyType[]>
+  extends JobCaller<C, BusCallOptions>
+  implements BusClient<C>
+{
   readonly #calls: Calls;
 
   constructor(calls: Calls) {
+    super((request, options) => calls.call(request, options));
     this.#calls = calls;
-  }
-
-  call<N extends NamesOf<C>>(
-    type: N,
-    input: InputOf<C, N>,
-    options?: BusCallOptions,
-  ): Promise<ResultOf<C, N>>;
-  call<R>(request: JobRequest<R>, options?: BusCallOptions): Promise<R>;
-  call(
-    typeOrRequest: string | JobRequest,
-    input?: unknown,
-    more?: BusCallOptions,
-  ): Promise<unknown> {
-    return this.#call(typeOrRequest, input, more);
-  }
-
-  async #call(typeOrRequest: string | JobRequest, input?: unknown, more?: BusCallOptions) {
-    const { request, options } = toRequest(typeOrRequest, input, more);
-    return this.#calls.call(request, options);
-  }
-
-  functions<P extends string>(prefix: P): Functions<C, P, BusCallOptions> {
-    return functionsOf<C, P, BusCallOptions>((...given) => this.#call(...given), prefix);
   }
 
   close(): Promise<void> {

@@ -6,6 +6,7 @@ import { LonghaulError } from '../errors.ts';
 import { timeoutSignal } from '../long-timer.ts';
 import { toMs } from '../model/duration.ts';
 import { hasEnded, type State } from '../model/job-record.ts';
+import { JobCaller } from './caller.ts';
 import {
   CallTimeoutError,
   JobFailedError,
@@ -16,8 +17,6 @@ import {
   type AnyType,
   type Caller,
   type CallOptions,
-  type Functions,
-  functionsOf,
   type InputOf,
   type NamesOf,
   type ResultOf,
@@ -67,10 +66,24 @@ export function connect<const C extends readonly AnyType[]>(options: HttpOptions
   return new HttpCaller<C>(new Http(options));
 }
 
-class HttpCaller<C extends readonly AnyType[]> implements HttpClient<C> {
+class HttpCaller<C extends readonly AnyType[]>
+  extends JobCaller<C, CallOptions>
+  implements HttpClient<C>
+{
   readonly #http: Http;
 
   constructor(http: Http) {
+    super((request, options) => {
+      let id: string | undefined;
+      return within(
+        { timeout: '1m', ...options },
+        () => id,
+        async (signal) => {
+          id = (await http.submit(request, signal)).id;
+          return http.result(id, signal);
+        },
+      );
+    });
     this.#http = http;
   }
 
@@ -85,35 +98,8 @@ class HttpCaller<C extends readonly AnyType[]> implements HttpClient<C> {
     return new Handle<never>(this.#http, (await this.#http.submit(request)).id);
   }
 
-  call<N extends NamesOf<C>>(
-    type: N,
-    input: InputOf<C, N>,
-    options?: CallOptions,
-  ): Promise<ResultOf<C, N>>;
-  call<R>(request: JobRequest<R>, options?: CallOptions): Promise<R>;
-  call(typeOrRequest: string | JobRequest, input?: unknown, more?: CallOptions): Promise<unknown> {
-    return this.#call(typeOrRequest, input, more);
-  }
-
-  async #call(typeOrRequest: string | JobRequest, input?: unknown, more?: CallOptions) {
-    const { request, options } = toRequest(typeOrRequest, input, more);
-    let id: string | undefined;
-    return within(
-      { timeout: '1m', ...options },
-      () => id,
-      async (signal) => {
-        id = (await this.#http.submit(request, signal)).id;
-        return this.#http.result(id, signal);
-      },
-    );
-  }
-
   job<R = unknown>(id: string): JobHandle<R> {
     return new Handle<R>(this.#http, id);
-  }
-
-  functions<P extends string>(prefix: P): Functions<C, P, CallOptions> {
-    return functionsOf<C, P, CallOptions>((...given) => this.#call(...given), prefix);
   }
 }
 
