@@ -3,7 +3,8 @@ import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import { inInvocation } from '../azure/log.ts';
 import type { Working } from '../pipeline/attempt.ts';
-import { execute, hold } from '../pipeline/execute.ts';
+import { execute } from '../pipeline/execute.ts';
+import { hold } from '../pipeline/hand-back.ts';
 import { takeCompletions } from '../pipeline/news.ts';
 
 const connection = 'ServiceBus';
@@ -55,6 +56,9 @@ function registerWorker(
     // The pipeline answers each message itself: only so can it dead-letter with a reason.
     autoCompleteMessages: false,
     handler: (binding, context) =>
-      inInvocation(context, () => execute(worker, toDelivery(queueName, binding as SdkBinding))),
+      inInvocation(context, () => {
+        const { deliveryCount } = context.triggerMetadata ?? {};
+        return execute(worker, toDelivery(queueName, binding as SdkBinding, deliveryCount));
+      }),
   });
 }
