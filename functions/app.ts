@@ -40,6 +40,7 @@ import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
 import { registerCompletions, registerQueues } from './triggers/queues.ts';
 import { registerTimers, registerWatch } from './triggers/timers.ts';
+import { UnderWay } from './triggers/under-way.ts';
 
 const clock: Clock = { now: () => new Date(), after };
 
@@ -91,12 +92,14 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   };
   app.setup({ enableHttpStream: true });
   process.on('unhandledRejection', (reason) => onStrayRejection(log, reason));
-  app.hook.appTerminate(() => {
+  const underWay = new UnderWay();
+  app.hook.appTerminate(async () => {
     stopping.abort();
+    await underWay.answered(terminateMs);
     tally.flush();
   });
   registerHealth(() => withinTwoSeconds(ready));
-  registerQueues(worker, settings.LANES);
+  registerQueues(worker, settings.LANES, underWay);
   registerWatch(worker, settings.LANES);
   if (settings.API === 'off') return;
   const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
@@ -109,6 +112,9 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   registerCompletions(worker);
   registerTimers(worker);
 }
+
+// The worker ends once the hook has; the host (4.1037) ends it after five seconds.
+const terminateMs = 4_500;
 
 /** The job types that come with Longhaul; the last where there is a Batch account. */
 function builtIn({ BATCH_URL: url, BATCH_POOL: pool }: Settings, outbound: Outbound): Catalogue {

@@ -6,14 +6,19 @@ import type { Working } from '../pipeline/attempt.ts';
 import { execute } from '../pipeline/execute.ts';
 import { hold } from '../pipeline/hand-back.ts';
 import { takeCompletions } from '../pipeline/news.ts';
+import type { UnderWay } from './under-way.ts';
 
 const connection = 'ServiceBus';
 
-export function registerQueues(worker: Working, lanes: readonly string[]): void {
+export function registerQueues(
+  worker: Working,
+  lanes: readonly string[],
+  underWay: UnderWay,
+): void {
   for (const { name, plain, keyed } of worker.topology.lanes) {
     if (!lanes.includes(name)) continue;
-    registerWorker(worker, `work-${plain}`, plain, false);
-    registerWorker(worker, `work-${keyed}`, keyed, true);
+    registerWorker(worker, `work-${plain}`, plain, false, underWay);
+    registerWorker(worker, `work-${keyed}`, keyed, true, underWay);
   }
 }
 
@@ -47,6 +52,7 @@ function registerWorker(
   name: string,
   queueName: string,
   isSessionsEnabled: boolean,
+  underWay: UnderWay,
 ): void {
   app.serviceBusQueue(name, {
     connection,
@@ -58,7 +64,8 @@ function registerWorker(
     handler: (binding, context) =>
       inInvocation(context, () => {
         const { deliveryCount } = context.triggerMetadata ?? {};
-        return execute(worker, toDelivery(queueName, binding as SdkBinding, deliveryCount));
+        const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
+        return underWay.during(execute(worker, delivery));
       }),
   });
 }
