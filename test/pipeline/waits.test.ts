@@ -75,12 +75,16 @@ test('a wait that was not over holds up no other branch of the undo', async () =
         wait === 'sleep' ? job.sleep('1h') : job.event('a'),
         (async () => {
           if (runs++ > 0) await hops(30);
-          await job.step('a', async () => 1, { undo: async () => void undone.push('a') });
+          await job.step('book', async () => 1, { undo: async () => void undone.push('a') });
           await job.sleep('2h');
         })(),
       ]);
     const ran = await onceItWaits(handler, ({ world, id }) => cancel(world.app(), id));
-    assert.deepEqual([ran.record().state, undone], ['cancelled', ['a']], wait);
+    assert.deepEqual(
+      [ran.record().state, undone],
+      ['cancelled', ['a']],
+      `${wait} ${ran.record().error?.message}`,
+    );
   }
 });
 
