@@ -12,6 +12,7 @@ import { createQueue } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
+import { appKey, createSeal } from './azure/seal.ts';
 import type { Catalogue } from './define-job.ts';
 import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
@@ -63,6 +64,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const tables = [jobsTable, tombstonesTable, notesTable, schedulesTable];
   const ready = untilReady(() => createStores(clients, tables));
   const notes = createNotes(notesTable, ready);
+  const seal = createSeal(untilReady(() => appKey(notes)));
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
@@ -76,7 +78,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     removal: createRemoval(jobsTable, tombstonesTable, ready),
     notes,
     schedules: createSchedules(schedulesTable, ready),
-    queue: createQueue(clients.serviceBus),
+    queue: createQueue(clients.serviceBus, seal),
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
     slots: new Slots(Math.random),
@@ -96,7 +98,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     tally.flush();
   });
   registerHealth(() => withinTwoSeconds(ready));
-  registerQueues(worker, settings.LANES);
+  registerQueues(worker, settings.LANES, seal);
   registerWatch(worker, settings.LANES);
   if (settings.API === 'off') return;
   const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
@@ -142,11 +144,10 @@ function checkLanes({ LANES }: Settings, { lanes }: Topology): void {
 const tryAgainMs = 2_000;
 
 /** Storage may come up after the app: what needs it waits, and the probe says so meanwhile. */
-async function untilReady(create: () => Promise<void>): Promise<void> {
+async function untilReady<T>(create: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      await create();
-      return;
+      return await create();
     } catch (error) {
       log('error', `Storage is out of reach, trying again: ${(error as Error).message}`);
       await pause(clock, tryAgainMs);

@@ -1,7 +1,7 @@
 /** The CloudEvents 1.0 event by which a job's end is told: reply, completion, later callbacks. */
 import { CloudEvent } from 'cloudevents';
 import { type EndState, hasEnded, type JobRecord } from './job-record.ts';
-import type { OutgoingMessage } from './message.ts';
+import { type OutgoingMessage, ours } from './message.ts';
 import { messageIdOf } from './names.ts';
 
 export const eventContentType = 'application/cloudevents+json';
@@ -60,7 +60,7 @@ export function toCallbackMessage(
     messageId: id,
     contentType: 'application/json',
     body: Buffer.from(JSON.stringify({ url, id: event.id, event })),
-    properties: { type: callbackType },
+    properties: { type: callbackType, ...ours },
   };
 }
 

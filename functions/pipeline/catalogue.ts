@@ -2,6 +2,7 @@
 import type { Catalogue, Definition, Duration } from '../define-job.ts';
 import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
+import { callbackType } from '../model/event.ts';
 import type { Lane, Topology } from '../model/topology.ts';
 import { wrongWith } from '../schedules/declared-issues.ts';
 
@@ -51,6 +52,11 @@ export class JobTypes {
 
   find(name: string): KnownType | undefined {
     return this.#byName.get(name);
+  }
+
+  /** One that anybody may ask for. Only the end of a job makes a callback: we sign what is in it. */
+  findOpen(name: string): KnownType | undefined {
+    return name === callbackType ? undefined : this.find(name);
   }
 
   get names(): string[] {

@@ -3,7 +3,7 @@
  *
  * Read `outcome.ts` for what follows from what happened, `settle.ts` for the order of the writes.
  */
-import { LockLostError } from '../errors.ts';
+import { BadMessageError, LockLostError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { fromMessage, type JobMessage } from '../model/message.ts';
@@ -105,7 +105,9 @@ async function once(
   message: JobMessage,
   delivery: Delivery,
 ): Promise<number | undefined> {
-  const known = worker.types.find(message.type);
+  const known = message.isForeign
+    ? worker.types.findOpen(message.type)
+    : worker.types.find(message.type);
   const found = await findJob(worker, message, delivery, known);
   if (!found) return undefined;
   const { stored, happened } = found;
@@ -129,6 +131,22 @@ async function tellRemoved(worker: Working, message: JobMessage): Promise<void> 
   await sendAll(worker, tellings(ended, worker.topology));
 }
 
+function badMessage(error: unknown): BadMessageError {
+  if (error instanceof BadMessageError) return error;
+  throw error;
+}
+
+/** Nothing is made of it, and the job that it names is as it was. */
+async function refuse(
+  { log }: Working,
+  { queue }: JobMessage,
+  delivery: Delivery,
+  { code, message }: BadMessageError,
+): Promise<void> {
+  log('warn', `a message in ${queue} is refused: ${message}`);
+  await answer(delivery, { kind: 'dead-letter', reason: code, description: message });
+}
+
 interface Found {
   stored: Stored;
   /** Known before it is run. */
@@ -142,7 +160,11 @@ async function findJob(
   delivery: Delivery,
   known: KnownType | undefined,
 ): Promise<Found | undefined> {
-  const stored = await readOrMake(worker, message);
+  const stored = await readOrMake(worker, message).catch((error: unknown) => badMessage(error));
+  if (stored instanceof BadMessageError) {
+    await refuse(worker, message, delivery, stored);
+    return undefined;
+  }
   if (!stored) {
     await tellRemoved(worker, message);
     await answer(delivery, { kind: 'complete' });

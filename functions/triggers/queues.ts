@@ -2,17 +2,18 @@
 import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import { inInvocation } from '../azure/log.ts';
+import type { Seal } from '../azure/seal.ts';
 import type { Working } from '../pipeline/attempt.ts';
 import { execute, hold } from '../pipeline/execute.ts';
 import { takeCompletions } from '../pipeline/news.ts';
 
 const connection = 'ServiceBus';
 
-export function registerQueues(worker: Working, lanes: readonly string[]): void {
+export function registerQueues(worker: Working, lanes: readonly string[], seal: Seal): void {
   for (const { name, plain, keyed } of worker.topology.lanes) {
     if (!lanes.includes(name)) continue;
-    registerWorker(worker, `work-${plain}`, plain, false);
-    registerWorker(worker, `work-${keyed}`, keyed, true);
+    registerWorker(worker, seal, `work-${plain}`, plain, false);
+    registerWorker(worker, seal, `work-${keyed}`, keyed, true);
   }
 }
 
@@ -43,6 +44,7 @@ async function completions(
 
 function registerWorker(
   worker: Working,
+  seal: Seal,
   name: string,
   queueName: string,
   isSessionsEnabled: boolean,
@@ -55,6 +57,10 @@ function registerWorker(
     // The pipeline answers each message itself: only so can it dead-letter with a reason.
     autoCompleteMessages: false,
     handler: (binding, context) =>
-      inInvocation(context, () => execute(worker, toDelivery(queueName, binding as SdkBinding))),
+      inInvocation(context, async () => {
+        const delivery = toDelivery(queueName, binding as SdkBinding);
+        const message = await seal.open(delivery.message);
+        await execute(worker, { ...delivery, message });
+      }),
   });
 }
