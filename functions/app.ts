@@ -21,12 +21,12 @@ import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
 import { registerDescriptions } from './http/openapi.ts';
 import { registerSchedules } from './http/schedules.ts';
-import { callback, type Outbound, webCall } from './jobs/built-in.ts';
+import { callback, webCall } from './jobs/built-in.ts';
 import { simulation } from './jobs/simulation.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
-import { checkUrl } from './outbound/address.ts';
+import { type Outbound, signersOf } from './outbound/receivers.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
 import { withExpiry } from './pipeline/expiry.ts';
 import { Gate } from './pipeline/gate.ts';
@@ -53,7 +53,7 @@ export interface AppOptions {
 export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}): void {
   const settings = readSettings();
   const topology = readTopology(new URL('../../topology.json', import.meta.url));
-  const outbound = { allowed: settings.OUTBOUND_ALLOW, secret: settings.CALLBACK_SECRET };
+  const outbound = outboundOf(settings);
   const types = new JobTypes([...catalogue, ...builtIn(settings, outbound)], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
@@ -120,15 +120,23 @@ function builtIn({ BATCH_URL: url, BATCH_POOL: pool }: Settings, outbound: Outbo
   return [...always, simulation(createBatch({ url, pool, credential }))];
 }
 
+const outboundOf = (settings: Settings): Outbound => ({
+  allowed: settings.OUTBOUND_ALLOW,
+  secret: settings.CALLBACK_SECRET,
+  secrets: settings.CALLBACK_SECRETS,
+  headers: settings.OUTBOUND_HEADERS,
+});
+
 /** Told at submit, where somebody reads it. @throws BadRequestError */
-function checkCallback(url: string, { allowed, secret }: Outbound): void {
-  const wrong = (message: string, cause?: unknown) =>
-    new BadRequestError(message, [{ pointer: '/callback/url', message }], { cause });
-  if (!secret) throw wrong('No callbacks are sent here: set CALLBACK_SECRET, which signs them.');
+function checkCallback(url: string, outbound: Outbound): void {
+  const wrong = (cause: Error) => {
+    const issues = [{ pointer: '/callback/url', message: cause.message }];
+    return new BadRequestError(cause.message, issues, { cause });
+  };
   try {
-    checkUrl(url, allowed);
+    signersOf(url, outbound);
   } catch (error) {
-    throw wrong((error as Error).message, error);
+    throw wrong(error as Error);
   }
 }
 

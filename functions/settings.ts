@@ -1,6 +1,7 @@
 /** Every setting, read once and checked; nothing else reads the environment. */
 import { z } from 'zod';
 import { SettingsError } from './errors.ts';
+import { headersSchema } from './outbound/headers.ts';
 
 const list = z
   .string()
@@ -8,6 +9,47 @@ const list = z
   .pipe(z.array(z.string().min(1)));
 
 const wholeNumber = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
+
+const secret = z
+  .string()
+  .regex(
+    /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/,
+    'is no secret: write whsec_ and 24 to 64 bytes in base64',
+  );
+
+/** The newest first, with spaces between. */
+const signers = z
+  .string()
+  .transform((text) => text.trim().split(/\s+/))
+  .pipe(z.array(secret));
+
+const hostOf = (text: string) => text.slice(0, text.indexOf('=')).toLowerCase();
+
+const byHost = list
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(/^[^\s=]+=/, 'is no receiver: write hooks.example.com=whsec_…')
+        .transform((text) => [hostOf(text), text.slice(text.indexOf('=') + 1)] as const)
+        .pipe(z.tuple([z.string(), signers])),
+    ),
+  )
+  .transform((entries) => new Map(entries));
+
+const headersByHost = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      // Not what the parser says: it shows what stands there.
+      context.addIssue({ code: 'custom', message: 'is no JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(z.string().toLowerCase(), headersSchema))
+  .transform((hosts) => new Map(Object.entries(hosts)));
 
 const schema = z
   .object({
@@ -27,14 +69,12 @@ const schema = z
     INBOX: z.enum(['scan', 'events', 'off']).default('scan'),
     /** How many jobs run at once in one process of this app, urgent lanes first. */
     JOBS_AT_ONCE: wholeNumber(64),
-    /** Signs callbacks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. */
-    CALLBACK_SECRET: z
-      .string()
-      .regex(
-        /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/,
-        'is no secret: write whsec_ and 24 to 64 bytes in base64',
-      )
-      .optional(),
+    /** Signs callbacks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. Two while changing it. */
+    CALLBACK_SECRET: signers.optional(),
+    /** The same by receiver: `hooks.example.com=whsec_…, other.example.org=whsec_new whsec_old`. */
+    CALLBACK_SECRETS: byHost.default(new Map()),
+    /** Headers of web calls by host, which no job holds: `{"api.example.com":{"authorization":"…"}}`. */
+    OUTBOUND_HEADERS: headersByHost.default(new Map()),
     /** Names and networks that callbacks and web calls may reach though they are not public. */
     OUTBOUND_ALLOW: list.default([]),
     /** An Azure Batch account, `https://NAME.REGION.batch.azure.com`, and a pool of it, for `simulation`. */

@@ -60,7 +60,7 @@ export class JobTypes {
   }
 
   get names(): string[] {
-    return this.all.map(({ definition }) => definition.type);
+    return this.all.map(({ definition }) => definition.type).filter((name) => this.findOpen(name));
   }
 }
 

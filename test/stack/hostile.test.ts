@@ -97,3 +97,43 @@ test('a message whose reply can go nowhere, or of any type, or that names anothe
     await bus.close();
   }
 });
+
+test('a sender on the bus touches no job of others, and has nothing signed, whatever properties he copies', async () => {
+  const bus = new ServiceBusClient(stack.serviceBus);
+  try {
+    const sender = bus.createSender('standard');
+    const { id } = await client.submit('test.approval', { key: 'victim' });
+    await until('that it waits', async () => (await client.get(id)).state === 'waiting');
+    const message = (messageId: string, applicationProperties: object, body: unknown) => ({
+      ...{ messageId, body, contentType: 'application/json' },
+      applicationProperties: { longhaul: 1, ...applicationProperties },
+    });
+    await sender.sendMessages([
+      message(id, { type: 'test.echo' }, { value: 'in its place' }),
+      message(`${id}:9`, { type: 'test.approval', job: id, turn: 9 }, { key: 'victim' }),
+      message('forged-child', { type: 'test.echo', parent: id, place: '0:x' }, { value: 1 }),
+      message(
+        'forged-callback',
+        { type: 'longhaul.callback' },
+        { url: 'https://x.example', id: 'x', event: {} },
+      ),
+    ] as never);
+    const child = await until('the forged child', () =>
+      client.ended('forged-child').catch(() => undefined),
+    );
+    assert.equal(child['parent'], undefined);
+    const callback = await until('the forged callback', () =>
+      client.ended('forged-callback').catch(() => undefined),
+    );
+    assert.deepEqual([callback.state, callback.error?.code], ['failed', 'unknown_job_type']);
+    const letters = bus.createReceiver('standard', { subQueueType: 'deadLetter' });
+    const refused = await until('the refusal', async () =>
+      (await letters.peekMessages(50)).find(({ messageId }) => messageId === id),
+    );
+    assert.equal(refused.deadLetterReason, 'invalid_input');
+    const { state, type } = await client.get(id);
+    assert.deepEqual([state, type], ['waiting', 'test.approval']);
+  } finally {
+    await bus.close();
+  }
+});
