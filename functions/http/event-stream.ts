@@ -39,7 +39,9 @@ export function eventStream(
       write(`retry: ${reconnectMs}\n\n`);
       cancelBeat = clock.after(heartbeatMs, beat);
       const send = ({ id, event, data }: StreamEvent) =>
-        write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+        write(
+          `id: ${id.replaceAll(/[\r\n\0]/g, '')}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
+        );
       unwatch = start(send, () => {
         if (!open) return;
         stop();
@@ -50,7 +52,6 @@ export function eventStream(
   });
   const headers = {
     'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
     // Says to nginx and its like that this is not to be held back.
     'x-accel-buffering': 'no',
   };

@@ -12,6 +12,9 @@ const hashOf = (text: string) => createHash('sha256').update(text).digest('base6
 
 const safe = (id: string): string => (isId(id) ? id : `~${hashOf(id)}`);
 
+/** Where the API has it, in links and headers. */
+export const pathOfJob = (id: string): string => `/api/jobs/${encodeURIComponent(id)}`;
+
 /** Of a message about a job: the same for the same thing, so that the broker drops the second. */
 export const messageIdOf = (id: string, ...what: (string | number)[]): string =>
   [safe(id), ...what].join(':');

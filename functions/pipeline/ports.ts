@@ -22,6 +22,7 @@ export interface RecordFilter {
   key?: string | undefined;
   parent?: string | undefined;
   schedule?: string | undefined;
+  requestedBy?: string | undefined;
 }
 
 export interface Records {
