@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { defineJob, type Job } from '../define-job.ts';
 import { NonRetryableError } from '../errors.ts';
 
-const column = z.string().min(1);
+const column = z.string().min(1).max(256);
 
 const input = z
   .strictObject({
@@ -20,16 +20,18 @@ const input = z
       .union([z.string().min(1), z.array(z.record(z.string(), z.unknown())).min(1)])
       .optional(),
     /** … or the name of a blob in the container `inbox`: CSV, or JSON with an array of objects. */
-    blob: z.string().min(1).optional(),
+    blob: z.string().min(1).max(1024).optional(),
     /** Columns whose values make the groups; `bin` groups numbers by ranges of that width. */
     groupBy: z
       .array(z.union([column, z.strictObject({ column, bin: z.number().positive() })]))
-      .min(1),
+      .min(1)
+      .max(20),
     measures: z
       .array(z.strictObject({ column, of: z.enum(['sum', 'mean', 'min', 'max', 'count']) }))
+      .max(100)
       .default([]),
-    /** Rows between two checkpoints. */
-    chunkRows: z.int().min(1).max(100_000).default(5_000),
+    /** Rows between two checkpoints, each of which is written. */
+    chunkRows: z.int().min(100).max(100_000).default(5_000),
   })
   .refine(({ data, blob }) => (data === undefined) !== (blob === undefined), {
     path: ['data'],
