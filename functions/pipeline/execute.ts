@@ -15,6 +15,7 @@ import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
 import { isStartedAgain, startedAgain } from './retry.ts';
+import { takeBackState } from './session-state.ts';
 import { answer, record, sendAll, settle } from './settle.ts';
 import { fromMessageAlone, readOrMake } from './submit.ts';
 import { takeIn } from './take-in.ts';
@@ -86,7 +87,7 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
     if (dueInMs === undefined) return;
     const leftMs = Math.max(0, until - worker.clock.now().getTime());
     await untilDue(worker, message.id, Math.min(dueInMs, leftMs));
-    if (dueInMs > leftMs) return answer(delivery, { kind: 'abandon' });
+    if (dueInMs >= leftMs) return answer(delivery, { kind: 'abandon' });
   }
 }
 
@@ -200,6 +201,7 @@ async function work(
       await answer(of.delivery, { kind: happened.kind === 'stopping' ? 'abandon' : 'leave' });
       return undefined;
     }
+    if (happened.kind !== 'returned') await takeBackState(of.delivery, lease.record);
     const [now, random] = [worker.clock.now(), worker.random()];
     const started = handlerRan(happened) ? { startedAt } : {};
     const policy = of.known?.policy ?? noRetries;

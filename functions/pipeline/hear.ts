@@ -2,12 +2,18 @@
 import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { News } from '../model/news.ts';
+import type { Policy } from './catalogue.ts';
 import { cancelled } from './outcome.ts';
 import { groupNamed, isDue, isFulfilled, woken } from './wait.ts';
 
 /** What a job's record says once the news have come; the same object when they change nothing. */
-export function hear(record: JobRecord, news: readonly News[], now: Date): JobRecord {
-  const heard = news.reduce((known, one) => hearOne(known, one, now), record);
+export function hear(
+  record: JobRecord,
+  news: readonly News[],
+  policy: Pick<Policy, 'ordered'>,
+  now: Date,
+): JobRecord {
+  const heard = news.reduce((known, one) => hearOne(known, one, policy, now), record);
   if (heard.state !== 'waiting') return heard;
   const timer = news.some(
     ({ kind, ...of }) => kind === 'wake' && 'turn' in of && of.turn === heard.turn,
@@ -15,7 +21,12 @@ export function hear(record: JobRecord, news: readonly News[], now: Date): JobRe
   return timer || isFulfilled(heard, now) ? woken(heard, timer || isDue(heard, now)) : heard;
 }
 
-function hearOne(record: JobRecord, news: News, now: Date): JobRecord {
+function hearOne(
+  record: JobRecord,
+  news: News,
+  policy: Pick<Policy, 'ordered'>,
+  now: Date,
+): JobRecord {
   if (hasEnded(record.state)) return record;
   switch (news.kind) {
     case 'wake':
@@ -25,18 +36,25 @@ function hearOne(record: JobRecord, news: News, now: Date): JobRecord {
         ? record
         : { ...record, events: { ...record.events, [news.name]: news.payload } };
     case 'cancel':
-      return askedToCancel(record, now);
+      return askedToCancel(record, policy, now);
     case 'child':
       return childEnded(record, news);
   }
 }
 
-/** A running job is told; one that is to undo its steps goes back to a worker; any other ends here. */
-export function askedToCancel(record: JobRecord, now: Date): JobRecord {
+/**
+ * A running job is told; one that is to undo its steps goes back to a worker, or is told if a worker has
+ * it in hand, as one that is ordered; any other ends here.
+ */
+export function askedToCancel(
+  record: JobRecord,
+  policy: Pick<Policy, 'ordered'>,
+  now: Date,
+): JobRecord {
   if (record.cancelRequestedAt || record.ending) return record;
   const asked = { ...record, cancelRequestedAt: now.toISOString() };
-  if (record.state === 'running') return asked;
-  const next = cancelled(asked, now);
+  if (record.state === 'running' || (policy.ordered && record.undoable)) return asked;
+  const next = cancelled(asked, now, policy);
   return hasEnded(next.state) ? next : { ...next, woken: next.turn };
 }
 

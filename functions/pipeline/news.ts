@@ -12,6 +12,7 @@ import type { Working } from './attempt.ts';
 import { bodyOf } from './claim-check.ts';
 import { untilWritten } from './contested.ts';
 import { hear } from './hear.ts';
+import { noRetries } from './outcome.ts';
 import { tellEnd } from './settle.ts';
 
 /** What one delivery brought, all of one session. @throws when storage or the bus is out of reach */
@@ -56,7 +57,7 @@ const dueAt = ({ runAt }: JobRecord) => (runAt ? new Date(runAt) : undefined);
 
 /** The record as it is once it knows. */
 async function keepNews(
-  { records, clock, log }: Working,
+  { records, clock, log, types }: Working,
   id: string,
   news: readonly News[],
 ): Promise<JobRecord | undefined> {
@@ -68,7 +69,8 @@ async function keepNews(
       return undefined;
     }
     const { record, etag } = stored;
-    const next = hasEnded(record.state) ? record : hear(record, news, clock.now());
+    const policy = types.find(record.type)?.policy ?? noRetries;
+    const next = hasEnded(record.state) ? record : hear(record, news, policy, clock.now());
     return next === record ? record : (await records.write(next, etag)).record;
   });
 }

@@ -66,7 +66,7 @@ export function decide(
     case 'undo-failed':
       return goOnUndoing(job, happened, policy, now, random);
     case 'cancelled':
-      return cancelled(job, now);
+      return cancelled(job, now, policy);
     case 'expired':
       return finish(job, 'expired', now, { error: toErrorRecord(expiredError(job)) });
     case 'equal':
@@ -77,7 +77,8 @@ export function decide(
       return finish(job, 'failed', now, { error: toErrorRecord(happened.error) });
     case 'buried': {
       const error = { name: happened.reason, message: happened.description, code: 'buried' };
-      return end(job, 'failed', now, error);
+      // Its message is gone: what is to be undone needs another.
+      return end(job, 'failed', now, error, { ordered: false });
     }
   }
 }
@@ -87,7 +88,7 @@ function goToWait(
   { waits, checkpoint }: Decisive & { kind: 'waits' },
   now: Date,
 ): JobRecord {
-  if (job.cancelRequestedAt) return cancelled(job, now);
+  if (job.cancelRequestedAt) return cancelled(job, now, { ordered: false });
   const { until } = waits;
   const waiting: JobRecord = {
     ...job,
@@ -114,33 +115,45 @@ function markSent({ children }: JobRecord, waits: Waits): Pick<JobRecord, 'child
 function fail(
   job: JobRecord,
   error: Error,
-  { attempts, backoff, ordered }: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
+  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
   now: Date,
   random: number,
 ): JobRecord {
-  if (job.cancelRequestedAt) return cancelled(job, now);
+  if (job.cancelRequestedAt) return cancelled(job, now, policy);
   const { startedAt: _, ...rest } = { ...job, history: withFailure(job, error, now) };
   const tries = job.attempt - (job.triedBefore ?? 0);
-  if (error instanceof NonRetryableError || tries >= attempts)
-    return end({ ...job, history: rest.history }, 'failed', now, toErrorRecord(error));
-  const backoffMs = waitMs(backoff, tries, error, random, now);
-  // It is the same delivery that waits, and the broker hands it over ten times at most.
-  const runAt = new Date(
-    now.getTime() + (ordered ? Math.min(backoffMs, orderedWaitMs) : backoffMs),
-  );
+  if (error instanceof NonRetryableError || tries >= policy.attempts)
+    return end({ ...job, history: rest.history }, 'failed', now, toErrorRecord(error), policy);
   return {
     ...rest,
     state: 'queued',
     attempt: job.attempt + 1,
-    // Kept in order, the message stays where it is: the same hand-over tries again.
-    ...(ordered ? {} : nextTurn(job)),
-    runAt: runAt.toISOString(),
+    ...turnAfter(job, policy),
+    runAt: afterBackoff(policy, tries, error, random, now),
     error: toErrorRecord(error),
   };
 }
 
-export const cancelled = (job: JobRecord, now: Date): JobRecord =>
-  end(job, 'cancelled', now, toErrorRecord(new JobCancelledError(job.id)));
+/** Kept in order, the message stays where it is: the same hand-over tries again, or undoes. */
+const turnAfter = (job: JobRecord, { ordered }: Pick<Policy, 'ordered'>) =>
+  ordered ? {} : nextTurn(job);
+
+const orderedWaitMs = 12 * 3_600_000;
+
+function afterBackoff(
+  { backoff, ordered }: Pick<Policy, 'backoff' | 'ordered'>,
+  tries: number,
+  error: Error,
+  random: number,
+  now: Date,
+): string {
+  const ms = waitMs(backoff, tries, error, random, now);
+  // It is the same delivery that waits, and the broker hands it over ten times at most.
+  return new Date(now.getTime() + (ordered ? Math.min(ms, orderedWaitMs) : ms)).toISOString();
+}
+
+export const cancelled = (job: JobRecord, now: Date, policy: Pick<Policy, 'ordered'>): JobRecord =>
+  end(job, 'cancelled', now, toErrorRecord(new JobCancelledError(job.id)), policy);
 
 /** The end, or the way to it when steps are to be undone first. */
 function end(
@@ -148,17 +161,18 @@ function end(
   state: 'failed' | 'cancelled',
   now: Date,
   error: ErrorRecord,
+  policy: Pick<Policy, 'ordered'>,
 ): JobRecord {
   if (!job.undoable || job.ending) return finish(job, state, now, { error });
   const { runAt: _r, waits: _w, ...rest } = job;
   const ending = { state, error, tries: 0 };
-  return { ...rest, ...nextTurn(job), state: 'queued', error, ending };
+  return { ...rest, ...turnAfter(job, policy), state: 'queued', error, ending };
 }
 
 function goOnUndoing(
   job: JobRecord,
   happened: Decisive & { kind: 'undone' | 'undo-failed' },
-  policy: Pick<Policy, 'attempts' | 'backoff'>,
+  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
   now: Date,
   random: number,
 ): JobRecord {
@@ -172,17 +186,15 @@ function goOnUndoing(
   const { error, step } = happened;
   const tries = ending.step === step ? ending.tries + 1 : 1;
   const history = withFailure(job, error, now);
-  const next = { ...job, ...nextTurn(job), history, state: 'queued' } as const;
+  const next = { ...job, ...turnAfter(job, policy), history, state: 'queued' } as const;
   if (error instanceof NonRetryableError || tries >= policy.attempts) {
     // The other steps are undone all the same.
     const given = { step, at: now.toISOString(), error: brief(error) };
     return { ...next, undone: [...(job.undone ?? []), given], ending: { ...ending, tries: 0 } };
   }
-  const runAt = new Date(now.getTime() + waitMs(policy.backoff, tries, error, random, now));
-  return { ...next, runAt: runAt.toISOString(), ending: { ...ending, tries, step } };
+  const runAt = afterBackoff(policy, tries, error, random, now);
+  return { ...next, runAt, ending: { ...ending, tries, step } };
 }
-
-const orderedWaitMs = 12 * 3_600_000;
 
 const historyLimit = 20;
 

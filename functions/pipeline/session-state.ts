@@ -6,9 +6,10 @@
  * moment starts again from what it found: a running total counts each job once.
  */
 import { NonRetryableError, NoSessionError } from '../errors.ts';
+import type { JobRecord } from '../model/job-record.ts';
 import { toJson } from './json.ts';
 import { refuseInsideStep } from './on-behalf.ts';
-import type { SessionState } from './ports.ts';
+import type { Delivery, SessionState } from './ports.ts';
 import type { Run } from './run.ts';
 
 // Service Bus keeps 256 KB for a session (Learn, "Service Bus quotas", Standard), and two states lie in
@@ -19,6 +20,26 @@ interface State {
   by: string;
   value: unknown;
   before?: unknown;
+}
+
+const read = (stored: Buffer | undefined): State | undefined =>
+  stored?.length ? (JSON.parse(stored.toString('utf8')) as State) : undefined;
+
+const write = (port: SessionState, state: State): Promise<void> =>
+  port.set(Buffer.from(JSON.stringify(state)));
+
+/**
+ * A run that does not succeed leaves nothing, also where one before it had written its state and died
+ * before the record said so. To be called while the session is held. @throws LockLostError
+ */
+export async function takeBackState(
+  { session }: Pick<Delivery, 'session'>,
+  { id, state }: JobRecord,
+): Promise<void> {
+  // Before a state is written, the record says `running`.
+  if (!session || state !== 'running') return;
+  const left = read(await session.get());
+  if (left?.by === id) await write(session, { by: '', value: left.before });
 }
 
 export class KeyState {
@@ -55,12 +76,11 @@ export class KeyState {
     const port = this.#port();
     const { lease, checkpoint } = this.#run;
     const before = await this.#found(port);
-    const state: State = { by: lease.record.id, value: JSON.parse(this.#pending), before };
     await checkpoint.flush();
     // From `running` on, a cancel waits for this worker: else it could end a job that leaves a state.
     if (lease.record.state !== 'running') await lease.note((record) => record);
     // Crash here, or after it: the next attempt finds what was there before.
-    await port.set(Buffer.from(JSON.stringify(state)));
+    await write(port, { by: lease.record.id, value: JSON.parse(this.#pending), before });
   }
 
   #port(): SessionState {
@@ -72,9 +92,7 @@ export class KeyState {
   }
 
   async #found(port: SessionState): Promise<unknown> {
-    const stored = await port.get();
-    if (!stored?.length) return undefined;
-    const state = JSON.parse(stored.toString('utf8')) as State;
-    return state.by === this.#run.lease.record.id ? state.before : state.value;
+    const state = read(await port.get());
+    return state?.by === this.#run.lease.record.id ? state.before : state?.value;
   }
 }

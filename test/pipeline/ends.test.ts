@@ -314,6 +314,30 @@ test('a state of its key is not left by a job that was cancelled in its first tw
   assert.equal(counted.at(-1), state === 'succeeded' ? 1 : 0);
 });
 
+test('a job that is cancelled after its worker died at the end leaves no state', async () => {
+  let found: number | undefined;
+  const type = typeOf(
+    async (job) => {
+      found = await job.session.get<number>();
+      await job.session.set((found ?? 0) + 1);
+      return 1;
+    },
+    { key: () => 'k' },
+  );
+  let call = 0;
+  let id = '';
+  // It dies once the state is written; somebody cancels before it is delivered again.
+  const troubles: Record<number, Trouble> = { 5: 'dies after', 6: 'somebody acts' };
+  const world: World = new World([type], () => troubles[++call] ?? 'none');
+  world.actions.push(() => cancel(world.app(), id));
+  id = (await submit(world.app(), type.with({}))).record.id;
+  await world.run(() => 0);
+  assert.equal(world.record(id)?.state, 'cancelled');
+  await submit(world.app(), type.with({}));
+  await world.run(() => 0);
+  assert.equal(found, undefined);
+});
+
 test('a state that is too large is told where it is set', async () => {
   const { record } = await run(
     async (job) => {

@@ -261,6 +261,19 @@ describe('decide', () => {
     assert.deepEqual(follows, { sends: [], message: { kind: 'again' } });
   });
 
+  test('and undoes in its place, before the next of its key', () => {
+    const ordered = { ...policy, ordered: true };
+    const undoable = { ...record, attempt: 3, undoable: true as const };
+    for (const happened of [{ kind: 'threw', error: failure }, { kind: 'cancelled' }] as const) {
+      const decided = decide(happened, undoable, ordered, now, 0);
+      assert.deepEqual([decided.state, decided.turn], ['queued', 2]);
+      const again = { kind: 'undo-failed', step: 'pay', error: failure } as const;
+      assert.equal(decide(again, decided, ordered, now, 0).turn, 2);
+    }
+    const buried = { kind: 'buried', reason: 'r', description: 'd' } as const;
+    assert.equal(decide(buried, undoable, ordered, now, 0).turn, 3, 'its message is gone');
+  });
+
   test('a parent that fails takes along the children that have not ended', () => {
     const parts = { of: 3, at: now.toISOString(), ended: 'Ag==', done: 1, failed: [] };
     const { sends } = happens({ kind: 'cancelled' }, { ...record, children: { parts } });

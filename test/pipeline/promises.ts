@@ -1,7 +1,8 @@
 /** What `docs/promises.md` says of a job, sentence by sentence, as something that can be asserted. */
 import assert from 'node:assert/strict';
 import { hasEnded, type JobRecord } from '../../functions/model/job-record.ts';
-import { attempts, type Ledger, type Op } from './programs.ts';
+import { attempts, type Ledger } from './program-type.ts';
+import type { Op } from './programs.ts';
 import type { World } from './world/world.ts';
 
 export interface Lived {
@@ -76,7 +77,10 @@ function callsBackForEachEnd({ world, ledger, root }: Lived): void {
   assert.equal(told.size, world.ends.get(root), `told: ${[...told].join(', ')}`);
 }
 
-/** "`attempts` … The record ends once", as the handler would have ended undisturbed. */
+/**
+ * "`attempts` … The record ends once", as the handler would have ended undisturbed. "A call of `job` that
+ * nobody awaits … fails the job."
+ */
 function endsAsItsHandlerDeserves({ world, ops, root, free, retries }: Lived): void {
   const record = world.record(root);
   if (free || !record || record.error?.code === 'buried' || isLoose(ops)) return;
@@ -102,6 +106,7 @@ const isLoose = (ops: readonly Op[]): boolean =>
       op.op === 'any' ||
       (op.op === 'event' && op.minutes !== undefined) ||
       (op.op === 'all' && op.branches.some(isLoose)) ||
+      (op.op === 'late' && isLoose([op.first, ...op.others])) ||
       (op.op === 'children' && op.programs.some(isLoose)),
   );
 
@@ -112,7 +117,9 @@ function failsIn(ops: readonly Op[], attempt: number): boolean {
   return ops.some((op) => {
     if (op.op === 'fail') return attempt <= op.attempts;
     if (op.op === 'step') return !op.caught && attempt <= op.fails;
+    if (op.op === 'forget') return true;
     if (op.op === 'all') return op.branches.some((branch) => failsIn(branch, attempt));
+    if (op.op === 'late') return failsIn([op.first, ...op.others], attempt);
     if (op.op !== 'children' || op.settled) return false;
     // A child has attempts of its own, and fails again however often its parent is tried.
     return op.programs.some((one) => firstGoodAttempt(one, attempts) === undefined);
@@ -129,6 +136,7 @@ function worth(op: Op, attempt: number): number {
   if (op.op === 'loop') return op.rounds;
   if (op.op === 'event') return 5;
   if (op.op === 'all') return op.branches.reduce((sum, one) => sum + totalOf(one, attempt), 0);
+  if (op.op === 'late') return totalOf([op.first, ...op.others], attempt);
   if (op.op !== 'children') return 0;
   return op.programs.reduce((sum, one) => {
     const good = firstGoodAttempt(one, attempts);

@@ -5,7 +5,8 @@ import { retry } from '../../functions/pipeline/retry.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
 import { tellEvent } from '../../functions/pipeline/tell-event.ts';
 import { fc } from '../support/properties.ts';
-import { callbackStub, Ledger, type Op, program, programType } from './programs.ts';
+import { callbackStub, Ledger, programType } from './program-type.ts';
+import { type Op, program } from './programs.ts';
 import type { Lived } from './promises.ts';
 import { type Trouble, World } from './world/world.ts';
 
@@ -22,7 +23,7 @@ const all: Trouble[] = [
 ];
 
 /** Each trouble alone, any two, or all together; always with people and other workers. */
-const troubles = fc
+export const troubles = fc
   .oneof(
     fc.constantFrom(...all).map((one) => [one]),
     fc.tuple(fc.constantFrom(...all), fc.constantFrom(...all)),

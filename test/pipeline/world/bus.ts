@@ -51,8 +51,10 @@ export class Bus {
       const sessions = new Map<string, Lying[]>();
       for (const one of visible) {
         const session = one.message.sessionId ?? `none ${one.sequence}`;
-        // A session has one receiver.
-        if (lying.some((other) => other.locked && other.message.sessionId === session)) continue;
+        // A session has one receiver, also while that one is dead and its lock is not.
+        const isHeld = ({ message, locked, deliveries, visibleAt }: Lying) =>
+          message.sessionId === session && (locked || (deliveries > 0 && visibleAt > now));
+        if (lying.some(isHeld)) continue;
         sessions.set(session, [...(sessions.get(session) ?? []), one]);
       }
       return [...sessions.values()].map((of) => (name === batched ? of : of.slice(0, 1)));

@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Catalogue } from '../../../functions/define-job.ts';
-import { ConflictError } from '../../../functions/errors.ts';
+import { ConflictError, LockLostError } from '../../../functions/errors.ts';
 import { idOfOccurrence } from '../../../functions/model/id.ts';
 import { hasEnded, type JobRecord } from '../../../functions/model/job-record.ts';
 import { fromMessage } from '../../../functions/model/message.ts';
@@ -287,10 +287,13 @@ export class World {
       });
     const { sessionId } = one.message;
     const session = `${one.message.queue} ${sessionId}`;
+    // As the trigger does: whatever fails there says that the session is lost.
     const held = <T>(act: () => T) =>
       this.#called(hands, () => {
         if (!hands.held.includes(one)) throw new Error('The session is lost.');
         return act();
+      }).catch((error: unknown) => {
+        throw new LockLostError(one.message.messageId, error);
       });
     return this.#begun(one, () =>
       execute(this.app(hands), {
