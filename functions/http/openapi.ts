@@ -39,13 +39,13 @@ function inputOf({ definition }: KnownType): object {
 }
 
 export function toOpenApi({ types }: Submitting, routes: readonly Route[]): object {
-  const inputs = types.all.map((known) => [componentOf(known.definition.type), inputOf(known)]);
+  const inputs = types.open.map((known) => [componentOf(known.definition.type), inputOf(known)]);
   const shapes = Object.entries(answers).map(([name, schema]) => [name, schemaOf(schema)]);
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const of = paths[`/api/${route.path}`] ?? {};
     paths[`/api/${route.path}`] = of;
-    of[route.method.toLowerCase()] = toOperation(route, types.all);
+    of[route.method.toLowerCase()] = toOperation(route, types.open);
   }
   return {
     openapi: '3.1.0',
@@ -166,7 +166,7 @@ const withInput = ({ definition: { type, formerly = [] } }: KnownType) => ({
 export function toAsyncApi({ types, topology }: Submitting): object {
   const text = { type: 'string' };
   const messages = Object.fromEntries(
-    types.all.map((known) => [
+    types.open.map((known) => [
       componentOf(known.definition.type),
       {
         name: known.definition.type,

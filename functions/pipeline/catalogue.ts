@@ -59,8 +59,12 @@ export class JobTypes {
     return name === callbackType ? undefined : this.find(name);
   }
 
+  get open(): KnownType[] {
+    return this.all.filter(({ definition }) => this.findOpen(definition.type));
+  }
+
   get names(): string[] {
-    return this.all.map(({ definition }) => definition.type).filter((name) => this.findOpen(name));
+    return this.open.map(({ definition }) => definition.type);
   }
 }
 

@@ -1,14 +1,14 @@
 /** Messages that the broker gave up on: their jobs are told as failed. The messages stay where they are. */
-import { isRefusal } from '../errors.ts';
+import { BadMessageError, isRefusal } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
-import { fromMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
 import { settlementOf, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { takeCompletions } from './news.ts';
 import { decide, noRetries } from './outcome.ts';
 import type { DeadLetter, Delivery } from './ports.ts';
+import { readMessage } from './sender.ts';
 import { record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
 
@@ -96,8 +96,12 @@ export async function watchDeadNews(app: Working): Promise<number> {
 
 /** True if the job had not ended: its worker died each time, or nobody took it before it expired. */
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
-  const job = fromMessage(message);
-  const stored = await readOrMake(app, job);
+  const job = readMessage(message, app.topology);
+  const stored = await readOrMake(app, job).catch((error: unknown) => {
+    // Put aside when it came, and of no job.
+    if (error instanceof BadMessageError) return undefined;
+    throw error;
+  });
   if (!stored) return false;
   const delivery = alreadySettled(message);
   if (wasDecided(stored.record, job)) {

@@ -6,7 +6,7 @@
 import { BadMessageError, LockLostError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
-import { fromMessage, type JobMessage } from '../model/message.ts';
+import type { JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
@@ -15,6 +15,7 @@ import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
 import { isStartedAgain, startedAgain } from './retry.ts';
+import { readMessage } from './sender.ts';
 import { takeBackState } from './session-state.ts';
 import { answer, record, sendAll, settle } from './settle.ts';
 import { fromMessageAlone, readOrMake } from './submit.ts';
@@ -76,7 +77,7 @@ const invocationMs = 125 * 60_000;
 const lookEveryMs = 5_000;
 
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
-  const message = fromMessage(delivery.message);
+  const message = readMessage(delivery.message, worker.topology);
   const lane = laneOf(worker.topology, message.queue)?.name ?? '';
   const { timeout = '5m' } = worker.types.find(message.type)?.policy ?? {};
   const until = worker.clock.now().getTime() + invocationMs - toMs(timeout);

@@ -1,7 +1,7 @@
 /** What a message is believed follows from who sent it: the app, or a stranger with rights on a lane. */
 import { BadMessageError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
-import type { JobMessage } from '../model/message.ts';
+import { fromMessage, type IncomingMessage, type JobMessage } from '../model/message.ts';
 import { laneOf, type Topology } from '../model/topology.ts';
 import type { JobTypes } from './catalogue.ts';
 
@@ -36,10 +36,11 @@ export function checkSender(
   throw new BadMessageError(`job '${message.id}' came by another queue`);
 }
 
-/** A stranger names a reply queue as one who submits does. */
-export function withAllowedReply<M extends JobMessage>(message: M, { replies }: Topology): M {
+/** A message as far as it is believed: a stranger names a reply queue as one who submits does. */
+export function readMessage(incoming: IncomingMessage, { replies }: Topology): JobMessage {
+  const message = fromMessage(incoming);
   const { replyTo } = message;
   if (!message.isForeign || replyTo === undefined || replies.includes(replyTo)) return message;
   const { replyTo: _t, replyToSessionId: _s, ...rest } = message;
-  return rest as M;
+  return rest;
 }

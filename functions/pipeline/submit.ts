@@ -17,7 +17,7 @@ import { noteInput } from './expiry.ts';
 import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
 import type { Notify } from './listeners.ts';
 import type { Blobs, Clock, Notes, Queue, Records, Removal, Stored } from './ports.ts';
-import { checkSender, withAllowedReply } from './sender.ts';
+import { checkSender } from './sender.ts';
 import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
 
@@ -198,8 +198,7 @@ export function fromMessageAlone(
   const createdAt = message.createdAt ?? (message.enqueuedAt ?? clock.now()).toISOString();
   const known = types.find(message.type);
   const type = known?.definition.type ?? message.type;
-  const asked = withAllowedReply(message, topology);
-  return newRecord({ ...asked, type, createdAt }, lane?.name ?? '', known?.policy.keep);
+  return newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
 }
 
 /** A provisional record, with what its message says of who asked. */
