@@ -41,6 +41,24 @@ test('a name of 256 characters of three bytes is taken, and its job ends', async
   assert.equal((await client.ended(id)).state, 'succeeded');
 });
 
+test('a message with an id as long as can be, of characters of four bytes, is told of to who asked', async () => {
+  const bus = new ServiceBusClient(stack.serviceBus);
+  const messageId = '😀'.repeat(64);
+  try {
+    await bus.createSender('standard').sendMessages({
+      ...{ messageId, body: { value: 1 }, contentType: 'application/json' },
+      applicationProperties: { type: 'test.echo', requestedBy: 'ada' },
+    });
+    const { state } = await until('its end', () => client.ended(messageId).catch(() => undefined));
+    assert.equal(state, 'succeeded');
+    const lane = bus.createReceiver('standard');
+    const left = async () => (await lane.peekMessages(50)).map((one) => one.messageId);
+    await until('that it is answered', async () => !(await left()).includes(messageId));
+  } finally {
+    await bus.close();
+  }
+});
+
 test('a reply queue by session without a session is refused', async () => {
   const { errors } = await refused({ replyTo: 'replies-keyed' }, 400);
   assert.equal(errors?.[0]?.pointer, '/replyToSessionId');
