@@ -170,15 +170,23 @@ function withinTwoSeconds(ready: Promise<void>): Promise<void> {
   });
 }
 
-/** Tables and containers, made if they are not there: Bicep makes them in Azure, nobody does locally. */
+/**
+ * Tables and containers: made if they are not there on one machine; looked for in Azure, where Bicep
+ * makes them and this app may not.
+ */
 async function createStores(
-  { blobs }: Clients,
+  { blobs, makesStores }: Clients,
   tables: ReturnType<Clients['table']>[],
 ): Promise<void> {
+  const containers = [ownContainer, inboxContainer].map((name) => blobs.getContainerClient(name));
   await Promise.all([
-    ...tables.map((table) => table.createTable()),
-    ...[ownContainer, inboxContainer].map((name) =>
-      blobs.getContainerClient(name).createIfNotExists(),
+    ...tables.map((table) =>
+      makesStores ? table.createTable() : table.listEntities().byPage({ maxPageSize: 1 }).next(),
+    ),
+    ...containers.map((container) =>
+      makesStores
+        ? container.createIfNotExists()
+        : container.listBlobsFlat().byPage({ maxPageSize: 1 }).next(),
     ),
   ]);
 }

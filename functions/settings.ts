@@ -57,10 +57,13 @@ const schema = z
     ServiceBus: z.string().optional(),
     /** … or the namespace, reached by managed identity. */
     ServiceBus__fullyQualifiedNamespace: z.string().optional(),
+    /** The host's own account; records, files and the inbox too, unless the next two name another. */
     AzureWebJobsStorage: z.string().optional(),
     AzureWebJobsStorage__blobServiceUri: z.url().optional(),
     AzureWebJobsStorage__tableServiceUri: z.url().optional(),
     AzureWebJobsStorage__accountName: z.string().optional(),
+    DATA_BLOB_URI: z.url().optional(),
+    DATA_TABLE_URI: z.url().optional(),
     /** The lanes whose workers run in this app. */
     LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
     /** `off`: this app only works its lanes; HTTP, timers and completions are another app's. */
@@ -88,6 +91,10 @@ const schema = z
   .refine((s) => s.ServiceBus ?? s.ServiceBus__fullyQualifiedNamespace, {
     path: ['ServiceBus'],
     error: 'is missing: set ServiceBus or ServiceBus__fullyQualifiedNamespace',
+  })
+  .refine((s) => (s.DATA_BLOB_URI === undefined) === (s.DATA_TABLE_URI === undefined), {
+    path: ['DATA_BLOB_URI'],
+    error: 'and DATA_TABLE_URI name one account: set both, or none',
   })
   .refine(
     (s) =>
