@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConflictError, LockLostError } from '../../functions/errors.ts';
+import { ConflictError, LockLostError, LonghaulError } from '../../functions/errors.ts';
 import type { JobRecord } from '../../functions/model/job-record.ts';
 import { Lease } from '../../functions/pipeline/lease.ts';
 import type { Records } from '../../functions/pipeline/ports.ts';
@@ -103,6 +103,67 @@ test('a write whose answer got lost is recognised as done', async () => {
   const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   store.loseNextAnswer();
   assert.equal((await lease.write(succeeded)).state, 'succeeded');
+});
+
+test('and is not done twice', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
+  const add = (record: JobRecord): JobRecord => ({
+    ...record,
+    undone: [...(record.undone ?? []), { step: 's', at: 'now' }],
+  });
+  await lease.write(add);
+  store.loseNextAnswer();
+  await lease.write(add);
+  assert.equal(store.now()?.undone?.length, 2);
+  assert.equal(lease.record.undone?.length, 2);
+});
+
+test('a conflict with nobody has an end, which ends the run', async () => {
+  const store = records(queued);
+  const stuck = { ...store.leasing.records, write: () => Promise.reject(new ConflictError('j')) };
+  const lease = new Lease(
+    { ...store.leasing, records: stuck },
+    { record: queued, etag: '1' },
+    'me',
+  );
+  await assert.rejects(lease.write(running), ConflictError);
+  assert.ok(lease.failure instanceof ConflictError);
+});
+
+test('what is noted of a run says when it began, once', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me', 'began');
+  await lease.note((record) => ({ ...record, attempt: 2 }));
+  assert.deepEqual([store.now()?.state, store.now()?.startedAt], ['running', 'began']);
+  await lease.note((record) => ({ ...record, startedAt: 'before' }));
+  assert.equal(store.now()?.startedAt, 'before');
+});
+
+test('a look at the record sees what others wrote', async () => {
+  const store = records(queued);
+  const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
+  store.change({ cancelRequestedAt: 'now' });
+  assert.equal((await lease.refresh()).cancelRequestedAt, 'now');
+});
+
+test('storage that fails ends the run, a refusal does not', async () => {
+  const failing = async (error: Error) => {
+    const { leasing } = records(queued);
+    const lease = new Lease(leasing, { record: queued, etag: '1' }, 'me');
+    const heard: unknown[] = [];
+    lease.onFailure = (failure) => heard.push(failure);
+    await assert.rejects(
+      lease.guard(() => Promise.reject(error)),
+      error,
+    );
+    assert.deepEqual(heard, lease.failure === undefined ? [] : [error]);
+    return lease.failure;
+  };
+  for (const error of [new Error('ECONNRESET'), new LonghaulError('x', 500, 'm')])
+    assert.equal(await failing(error), error);
+  for (const error of [new LonghaulError('x', 400, 'm'), new LonghaulError('x', 499, 'm')])
+    assert.equal(await failing(error), undefined);
 });
 
 test('after the last write, and once it is closed, nothing more is written', async () => {

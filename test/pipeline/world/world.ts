@@ -177,10 +177,11 @@ export class World {
   }
 
   async #untilStill(choose: (count: number) => number): Promise<void> {
-    for (let turns = 0; turns < 3000; turns++) {
+    for (let turns = 0, idle = 0; turns < 3000; turns++) {
       if (await this.#step(choose)) continue;
       // Whoever was nested in the work of one that died goes on alone.
-      if (this.bus.hasLocked && (await this.#passTime())) continue;
+      if (this.bus.hasLocked && ((await this.#passTime()) || idle++ < 100)) continue;
+      idle = 0;
       const next = this.bus.nextVisibleAt();
       if (next === undefined) return;
       this.now = next;
