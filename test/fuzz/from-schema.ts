@@ -70,7 +70,7 @@ function membersOf(
   const known = Object.entries(properties).map(([name, one]) => {
     const member = of(one).map((value): [string, Json][] => [[name, value]]);
     const none = fc.constant<[string, Json][]>([]);
-    return required.includes(name) ? member : fc.oneof({ weight: 3, arbitrary: none }, member);
+    return required.includes(name) ? member : fc.oneof({ weight: 6, arbitrary: none }, member);
   });
   const more =
     typeof additionalProperties === 'object'
