@@ -39,6 +39,9 @@ function toProperties(queue: QueueDescription, changed: string[]) {
     changed.push(`${queue.name}.${setting}: ${given} becomes ${limit}`);
     return limit;
   };
+  const deliveries = Math.min(queue.maxDeliveryCount ?? mostDeliveries, mostDeliveries);
+  if (deliveries !== queue.maxDeliveryCount)
+    changed.push(`${queue.name}.maxDeliveryCount: ${queue.maxDeliveryCount} becomes ${deliveries}`);
   return {
     RequiresSession: queue.requiresSession ?? false,
     RequiresDuplicateDetection: queue.requiresDuplicateDetection ?? false,
@@ -53,7 +56,7 @@ function toProperties(queue: QueueDescription, changed: string[]) {
       hour,
     ),
     LockDuration: queue.lockDuration,
-    MaxDeliveryCount: Math.min(queue.maxDeliveryCount ?? mostDeliveries, mostDeliveries),
+    MaxDeliveryCount: deliveries,
     DeadLetteringOnMessageExpiration: queue.deadLetteringOnMessageExpiration ?? false,
     ForwardDeadLetteredMessagesTo: '',
     ForwardTo: '',

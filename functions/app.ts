@@ -84,7 +84,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     slots: new Slots(Math.random),
     notify: createNotify(on, tally, log),
     checkCallback: (url: string) => checkCallback(url, outbound),
-    gate: new Gate(settings.JOBS_AT_ONCE, topology.lanes),
+    gate: new Gate(settings.JOBS_AT_ONCE, topology.lanes, clock),
     turns: new SessionTurns(clock),
     newOwner: () => randomUUID(),
     random: Math.random,

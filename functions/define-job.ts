@@ -112,6 +112,11 @@ export interface JobPolicy<I> {
   timeout?: Duration;
   /** How often it is tried in all; default 5. */
   attempts?: number;
+  /**
+   * How often its process may die while it runs this job and nothing else, before the job fails with
+   * `crashed`; default 3. Progress (a step, a saved checkpoint) counts from the start again.
+   */
+  crashes?: number;
   /** Default { initial: '5s', factor: 2, max: '10m', jitter: true }. */
   backoff?: Backoff;
   /** Earlier names: messages that still carry one run as this type. */

@@ -40,10 +40,14 @@ export interface SdkBinding {
   };
 }
 
-export function toDelivery(queue: string, binding: SdkBinding): Delivery {
+/** `deliveries`: as the trigger's metadata say; the message that the package decodes has no count. */
+export function toDelivery(queue: string, binding: SdkBinding, deliveries?: unknown): Delivery {
   const { messages: message, actions } = binding;
   return {
-    message: toIncoming(queue, message),
+    message: {
+      ...toIncoming(queue, message),
+      ...(typeof deliveries === 'number' ? { deliveries } : {}),
+    },
     complete: () => actions.complete(message),
     abandon: () => actions.abandon(message),
     // Version 0.2.0 hands both on as they are, and its protocol takes StringValue messages only: a

@@ -53,6 +53,8 @@ function withoutInsides(record: JobRecord) {
     place: _p,
     above: _a,
     keep: _k,
+    starts: _d,
+    putBack: _x,
     // Of other jobs than this one they tell too.
     claims: _l,
     foreign: _f,

@@ -92,6 +92,14 @@ export interface Ending {
   step?: string;
 }
 
+/** A run that was begun, and whose end nobody has told yet. */
+export interface Start {
+  owner: string;
+  at: string;
+  /** Nothing else ran in its process. */
+  alone?: true;
+}
+
 /** A step that was undone, or whose undo failed each time. */
 export interface UndoneStep {
   step: string;
@@ -135,6 +143,10 @@ export interface JobRecord extends Provenance {
   undoable?: true;
   ending?: Ending;
   undone?: UndoneStep[];
+  /** Runs of this turn that began and did not end, since it last came further. */
+  starts?: Start[];
+  /** How often it was put back into its queue after the broker had given up on its message. */
+  putBack?: number;
   /** Attempts made before somebody started the failed job again. */
   triedBefore?: number;
   result?: Kept;

@@ -120,6 +120,8 @@ export interface IncomingMessage {
   /** The broker's number of it, and when it took it. */
   sequence?: string | undefined;
   enqueuedAt?: Date | undefined;
+  /** How often the broker has handed it over, this time included; unknown where it does not say. */
+  deliveries?: number | undefined;
 }
 
 /** Who sends to a lane without knowing of limits gives the key as the session. */

@@ -16,6 +16,7 @@ import type { KnownType } from './catalogue.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { isOrphan } from './children.ts';
 import { fromBody, keep } from './claim-check.ts';
+import { isDeliveredAgain, putStart, refuseCrashed } from './crashes.ts';
 import type { Gate } from './gate.ts';
 import { createJob } from './job.ts';
 import type { Lease } from './lease.ts';
@@ -51,6 +52,8 @@ export interface Attempt {
   delivery: Delivery;
   known: KnownType | undefined;
   startedAt: string;
+  /** Nothing else runs in this process. */
+  isAlone: boolean;
 }
 
 // How long a handler that was told to stop may take to do so.
@@ -60,7 +63,7 @@ const keepGraceMs = 30_000;
 
 /** Runs the job's handler, unless there is a reason not to. @throws when storage is out of reach */
 export async function attempt(worker: Working, one: Attempt): Promise<Happened> {
-  const { lease, known, message, startedAt } = one;
+  const { lease, known, message, delivery, startedAt, isAlone } = one;
   const { record } = lease;
   if (worker.stopping.aborted) return { kind: 'stopping' };
   if (record.cancelRequestedAt && !record.ending) return { kind: 'cancelled' };
@@ -74,8 +77,9 @@ export async function attempt(worker: Working, one: Attempt): Promise<Happened> 
     };
   if (unstarted && (await isOrphan(worker, record))) return { kind: 'cancelled' };
   try {
+    if (isDeliveredAgain(delivery.message)) await putStart(lease, startedAt, isAlone);
     // Somebody else's run is on record: take it over before anything else, so that they notice.
-    if (record.state === 'running') await lease.note((r) => ({ ...r, startedAt }));
+    else if (record.state === 'running') await lease.note((r) => ({ ...r, startedAt }));
     // Equal jobs are held off only until this one starts: it has to show that it does.
     else if (known.definition.unique?.until === 'started') await lease.note((r) => r);
     return await run(worker, one, known);
@@ -110,7 +114,10 @@ async function run(
   const tools = { checkpoint, reporter, suspension, calls: new Calls() };
   const running: Run = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
-  const happened = await outcomeOf(worker, running, abort, input);
+  const happened = await outcomeOf(worker, running, abort, async () => {
+    refuseCrashed(lease, policy.crashes);
+    return lease.record.ending ? undoSteps(running, input) : handle(running, input);
+  });
   // From here on nothing of the attempt counts any more.
   stopWatching();
   if (lease.failure !== undefined && happened.kind !== 'lock-lost') throw lease.failure;
@@ -121,7 +128,7 @@ async function outcomeOf(
   worker: Working,
   running: Run,
   abort: AbortController,
-  input: unknown,
+  act: () => Promise<Happened>,
 ): Promise<Happened> {
   const { lease, signal, suspension } = running;
   const of = {
@@ -133,10 +140,7 @@ async function outcomeOf(
     },
   };
   try {
-    const work = asHandler(of, () =>
-      lease.record.ending ? undoSteps(running, input) : handle(running, input),
-    );
-    return await raceWithAbort(worker, work, signal);
+    return await raceWithAbort(worker, asHandler(of, act), signal);
   } catch (error) {
     const why = whyItEnded(signal, error);
     if (!lease.record.ending || !('error' in why)) return why;
@@ -215,7 +219,8 @@ function raceWithAbort<T>(worker: Working, returned: Promise<T>, signal: AbortSi
 }
 
 /** The reason of the abort outranks what the handler made of it. */
-function whyItEnded(signal: AbortSignal, thrown: unknown): Happened {
+function whyItEnded(signal: AbortSignal, whatever: unknown): Happened {
+  const thrown = asError(whatever);
   if (thrown instanceof LockLostError) return { kind: 'lock-lost' };
   const reason: unknown = signal.aborted ? signal.reason : undefined;
   if (reason instanceof LockLostError) return { kind: 'lock-lost' };
@@ -223,5 +228,5 @@ function whyItEnded(signal: AbortSignal, thrown: unknown): Happened {
   if (reason instanceof JobCancelledError) return { kind: 'cancelled' };
   if (reason instanceof AttemptTimeoutError) return { kind: 'timed-out', error: reason };
   if (reason instanceof UnhandledRejectionError) return { kind: 'threw', error: reason };
-  return { kind: 'threw', error: asError(thrown) };
+  return { kind: 'threw', error: thrown };
 }

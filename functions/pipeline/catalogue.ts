@@ -17,6 +17,7 @@ export interface Policy {
   /** Lanes that a request may ask for by name. */
   priorities: readonly Lane[];
   keep: Duration;
+  crashes: number;
   backoff: NonNullable<Definition['backoff']>;
 }
 
@@ -71,7 +72,7 @@ export class JobTypes {
 // Five attempts over about a minute: long enough for a restart elsewhere, short enough to be seen.
 export const defaultKeep = '7d';
 export const defaultLane = 'standard';
-const defaults = { lane: defaultLane, timeout: '5m', attempts: 5 } as const;
+const defaults = { lane: defaultLane, timeout: '5m', attempts: 5, crashes: 3 } as const;
 const defaultBackoff = { initial: '5s', factor: 2, max: '10m', jitter: true } as const;
 
 function check(
@@ -80,12 +81,13 @@ function check(
   problem: (text: string) => void,
 ): KnownType | undefined {
   const { timeout = defaults.timeout, attempts = defaults.attempts, limit = 1 } = definition;
-  const { ordered = false, keep = defaultKeep } = definition;
+  const { ordered = false, keep = defaultKeep, crashes = defaults.crashes } = definition;
   const laneName = definition.lane ?? defaults.lane;
   const lane = topology.lanes.find(({ name }) => name === laneName);
   if (!/^[\w.:-]{1,100}$/.test(definition.type))
     problem('type: use letters, digits and . : _ -, 100 at most');
   if (!Number.isInteger(attempts) || attempts < 1) problem('attempts: give a whole number from 1');
+  if (!Number.isInteger(crashes) || crashes < 1) problem('crashes: give a whole number from 1');
   checkKey(definition, problem);
   const backoff = definition.backoff ?? defaultBackoff;
   if (typeof backoff !== 'function') {
@@ -116,7 +118,7 @@ function check(
       problem(`timeout: ${timeout} is more than lane ${name} allows (${maxTimeout})`);
   return {
     definition,
-    policy: { lane, timeout, attempts, limit, ordered, priorities, keep, backoff },
+    policy: { lane, timeout, attempts, limit, ordered, priorities, keep, crashes, backoff },
   };
 }
 

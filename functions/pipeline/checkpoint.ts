@@ -5,6 +5,7 @@ import type { ErrorRecord } from '../model/error-record.ts';
 import type { JobRecord, Kept } from '../model/job-record.ts';
 import { keptBlob } from '../model/names.ts';
 import { keepJson, kept } from './claim-check.ts';
+import { withoutStarts } from './crashes.ts';
 import { toJson } from './json.ts';
 import type { Lease } from './lease.ts';
 import type { Blobs } from './ports.ts';
@@ -230,7 +231,7 @@ export class Checkpoint {
       this.end(name);
       this.#ended.push(name);
     }
-    await this.write((record) => ({ ...record, ...also }));
+    await this.write((record) => ({ ...withoutStarts(record), ...also }));
     return read(json);
   }
 

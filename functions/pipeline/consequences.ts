@@ -15,11 +15,8 @@ import { hasEndedChild } from './wait.ts';
 export type Settlement =
   | { kind: 'complete' }
   | { kind: 'dead-letter'; reason: string; description: string }
-  | { kind: 'abandon' }
   /** The same delivery tries again. */
-  | { kind: 'again' }
-  /** The message is no longer this worker's. */
-  | { kind: 'leave' };
+  | { kind: 'again' };
 
 /** Where what follows is sent. */
 export type Queues = Pick<Topology, 'completions' | 'lanes'>;

@@ -1,13 +1,17 @@
-/** Messages that the broker gave up on: their jobs are told as failed. The messages stay where they are. */
+/**
+ * Messages that the broker gave up on. What only was handed over too often is put back; the job of any
+ * other is told as failed. The messages stay where they are.
+ */
 import { BadMessageError, isRefusal } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
+import type { JobMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
 import { settlementOf, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { takeCompletions } from './news.ts';
-import { decide, noRetries } from './outcome.ts';
-import type { DeadLetter, Delivery } from './ports.ts';
+import { type Decisive, decide, noRetries } from './outcome.ts';
+import type { DeadLetter, Delivery, Stored } from './ports.ts';
 import { readMessage } from './sender.ts';
 import { record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
@@ -94,7 +98,14 @@ export async function watchDeadNews(app: Working): Promise<number> {
   });
 }
 
-/** True if the job had not ended: its worker died each time, or nobody took it before it expired. */
+// In about three hours. After that somebody should look at it.
+const mostPutBack = 10;
+
+/** What a stranger sent has not been taken in before it has a record. */
+const mayGoOn = (reason: string | undefined, { etag }: Stored, { isForeign }: JobMessage) =>
+  reason === 'MaxDeliveryCountExceeded' && (etag !== undefined || !isForeign);
+
+/** True if the job had not ended: nobody got to its end, or nobody took it before it expired. */
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
   const job = readMessage(message, app.topology);
   const stored = await readOrMake(app, job).catch((error: unknown) => {
@@ -112,18 +123,27 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
     await settle(app, stored.record, job, delivery);
     return false;
   }
-  const happened = {
-    kind: 'buried',
-    reason: reason ?? 'DeadLettered',
-    description: description ?? 'The message was dead-lettered without a reason.',
-  } as const;
+  const times = (stored.record.putBack ?? 0) + 1;
+  const happened: Decisive =
+    mayGoOn(reason, stored, job) && times <= mostPutBack
+      ? { kind: 'put-back' }
+      : {
+          kind: 'buried',
+          reason: reason ?? 'DeadLettered',
+          description: description ?? 'The message was dead-lettered without a reason.',
+        };
   const lease = new Lease(app, stored, app.newOwner());
   const now = app.clock.now();
   const decided = await record(app, lease, delivery, (newest) =>
     decide(happened, newest, noRetries, now, 0),
   );
   await settle(app, decided, job, delivery);
-  app.log('warn', `job ${job.id} (${job.type}) failed: ${reason}: ${description}`);
+  const what =
+    happened.kind === 'put-back' ? `is put back, time ${times}, for ${decided.runAt}` : 'failed';
+  app.log('warn', `job ${job.id} (${job.type}) ${what}: ${reason}: ${description}`, {
+    job: job.id,
+    type: job.type,
+  });
   return true;
 }
 

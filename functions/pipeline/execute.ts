@@ -11,6 +11,9 @@ import { laneOf } from '../model/topology.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
 import { tellings, wasDecided } from './consequences.ts';
+import { companyOf, takeBackStart } from './crashes.ts';
+import type { Place } from './gate.ts';
+import { handBack, hold, pauseOrStop } from './hand-back.ts';
 import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
@@ -25,54 +28,13 @@ import { takeIn } from './take-in.ts';
 export async function execute(worker: Working, delivery: Delivery): Promise<void> {
   const { messageId, queue } = delivery.message;
   await hold(worker, `${queue} ${messageId}`, () => deliver(worker, delivery)).catch(() =>
-    delivery.abandon().catch(() => undefined),
+    handBack(worker, delivery),
   );
   await worker.turns.next(delivery);
 }
 
-const holdMs = 15_000;
-// The host renews its lock meanwhile; ten deliveries of this length outlast an outage of an hour.
-const holdAtMostMs = 10 * 60_000;
-
-/**
- * What was delivered while storage or the bus is out of reach is held until storage answers before it
- * is handed back: handed back at once, an outage of seconds would use up all its deliveries.
- */
-export async function hold(worker: Working, what: string, act: () => Promise<void>): Promise<void> {
-  try {
-    await act();
-  } catch (error) {
-    worker.log('error', `${what}: handed back: ${(error as Error).message}`, { error });
-    for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += holdMs) {
-      await pauseOrStop(worker, holdMs);
-      if (await isStorageThere(worker)) break;
-    }
-    throw error;
-  }
-}
-
-const isStorageThere = ({ notes }: Working): Promise<boolean> =>
-  notes.read('probe', 'storage').then(
-    () => true,
-    () => false,
-  );
-
-/** Waits, or less when the process is to end. */
-function pauseOrStop({ clock, stopping }: Working, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    if (stopping.aborted) return resolve();
-    const done = () => {
-      cancel();
-      stopping.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    stopping.addEventListener('abort', done);
-  });
-}
-
 // host.json: an invocation has 135 minutes, and its lock is renewed for 130. What waits for longer is
-// handed back, first of its session, at the cost of one of its ten deliveries.
+// handed back, first of its session.
 const invocationMs = 125 * 60_000;
 const lookEveryMs = 5_000;
 
@@ -82,15 +44,22 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const { timeout = '5m' } = worker.types.find(message.type)?.policy ?? {};
   const until = worker.clock.now().getTime() + invocationMs - toMs(timeout);
   for (;;) {
-    const leave = await worker.gate.enter(lane, worker.stopping);
-    if (!leave) return answer(delivery, { kind: 'abandon' });
-    const dueInMs = await once(worker, message, delivery).finally(leave);
-    if (dueInMs === undefined) return;
+    const company = await companyOf(worker, message.id, delivery.message);
+    const place = await worker.gate.enter(lane, worker.stopping, company);
+    if (!place) return handBack(worker, delivery);
+    const next = await once(worker, message, delivery, place).finally(place.leave);
+    if (next.kind === 'answered') return;
+    if (next.kind === 'hand back') return handBack(worker, delivery);
     const leftMs = Math.max(0, until - worker.clock.now().getTime());
-    await untilDue(worker, message.id, Math.min(dueInMs, leftMs));
-    if (dueInMs >= leftMs) return answer(delivery, { kind: 'abandon' });
+    await untilDue(worker, message.id, Math.min(next.inMs, leftMs));
+    if (next.inMs >= leftMs) return handBack(worker, delivery);
   }
 }
+
+/** What becomes of a delivery. */
+type Next = { kind: 'answered' } | { kind: 'hand back' } | { kind: 'again'; inMs: number };
+
+const answered = { kind: 'answered' } as const;
 
 /** An ordered job holds its key while it waits for its next attempt; cancelled, it lets it go. */
 async function untilDue(worker: Working, id: string, ms: number): Promise<void> {
@@ -101,28 +70,29 @@ async function untilDue(worker: Working, id: string, ms: number): Promise<void> 
   }
 }
 
-/** Milliseconds until the same delivery is to try again; undefined once it is answered. */
 async function once(
   worker: Working,
   message: JobMessage,
   delivery: Delivery,
-): Promise<number | undefined> {
+  { isAlone }: Place,
+): Promise<Next> {
   const known = message.isForeign
     ? worker.types.findOpen(message.type)
     : worker.types.find(message.type);
   const found = await findJob(worker, message, delivery, known);
-  if (!found) return undefined;
+  if (!found) return answered;
   const { stored, happened } = found;
   if (wasDecided(stored.record, message)) {
     await settle(worker, stored.record, message, delivery);
-    return undefined;
+    return answered;
   }
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
-  if (early > 0 && stored.record.cancelRequestedAt === undefined) return early;
-  const decided = await work(worker, { stored, message, delivery, known }, happened);
-  if (!decided) return undefined;
+  if (early > 0 && stored.record.cancelRequestedAt === undefined)
+    return { kind: 'again', inMs: early };
+  const decided = await work(worker, { stored, message, delivery, known, isAlone }, happened);
+  if (!decided) return { kind: 'hand back' };
   const { kind } = await settle(worker, decided, message, delivery);
-  return kind === 'again' ? msUntilDue(worker, decided) : undefined;
+  return kind === 'again' ? { kind, inMs: msUntilDue(worker, decided) } : answered;
 }
 
 /** A job ended and was removed before whoever ended it told so: what its message knows is told still. */
@@ -187,7 +157,7 @@ async function findJob(
 const msUntilDue = ({ clock }: Working, { runAt }: JobRecord): number =>
   runAt ? Math.max(0, new Date(runAt).getTime() - clock.now().getTime()) : 0;
 
-/** The record as it was decided; undefined if the delivery was handed back instead. */
+/** The record as it was decided; undefined if the delivery is to be handed back. */
 async function work(
   worker: Working,
   { stored, ...of }: { stored: Stored } & Omit<Attempt, 'lease' | 'startedAt'>,
@@ -195,26 +165,26 @@ async function work(
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
   const lease = new Lease(worker, stored, worker.newOwner(), startedAt);
+  let isDecided = false;
   try {
     const happened = known ?? (await attempt(worker, { ...of, lease, startedAt }));
     tell(worker, lease, happened);
-    if (happened.kind === 'stopping' || happened.kind === 'lock-lost') {
-      await answer(of.delivery, { kind: happened.kind === 'stopping' ? 'abandon' : 'leave' });
-      return undefined;
-    }
+    if (happened.kind === 'stopping' || happened.kind === 'lock-lost') return undefined;
     if (happened.kind !== 'returned') await takeBackState(of.delivery, lease.record);
     const [now, random] = [worker.clock.now(), worker.random()];
     const started = handlerRan(happened) ? { startedAt } : {};
     const policy = of.known?.policy ?? noRetries;
-    return await record(worker, lease, of.delivery, (newest) =>
+    const decided = await record(worker, lease, of.delivery, (newest) =>
       decide(happened, { ...started, ...newest }, policy, now, random),
     );
+    isDecided = true;
+    return decided;
   } catch (error) {
     if (!(error instanceof LockLostError)) throw error;
-    await answer(of.delivery, { kind: 'leave' });
     return undefined;
   } finally {
     lease.close();
+    if (!isDecided) await takeBackStart(worker, lease);
   }
 }
 

@@ -32,6 +32,8 @@ export type Happened =
   | { kind: 'invalid-input'; error: Error }
   /** The broker gave up on the message: its worker died each time. */
   | { kind: 'buried'; reason: string; description: string }
+  /** The broker gave up on the message, and nothing speaks against the job. */
+  | { kind: 'put-back' }
   /** The handler waits, and nothing else of it is under way. */
   | { kind: 'waits'; waits: Waits; checkpoint: Kept }
   /** All that was to be undone is. */
@@ -75,12 +77,31 @@ export function decide(
     case 'invalid-input':
       // What cannot be run cannot be undone either.
       return finish(job, 'failed', now, { error: toErrorRecord(happened.error) });
+    case 'put-back':
+      return putBack(job, now);
     case 'buried': {
       const error = { name: happened.reason, message: happened.description, code: 'buried' };
       // Its message is gone: what is to be undone needs another.
       return end(job, 'failed', now, error, { ordered: false });
     }
   }
+}
+
+const soonMs = 60_000;
+// Well within the hour in which the broker knows a copy.
+const lateMs = 30 * 60_000;
+
+/** Later each time: whatever used up its deliveries may last. */
+function putBack(job: JobRecord, now: Date): JobRecord {
+  const times = (job.putBack ?? 0) + 1;
+  const runAt = new Date(now.getTime() + Math.min(soonMs * 2 ** (times - 1), lateMs));
+  return {
+    ...job,
+    ...nextTurn(job),
+    state: 'queued',
+    putBack: times,
+    runAt: runAt.toISOString(),
+  };
 }
 
 function goToWait(

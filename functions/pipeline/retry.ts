@@ -1,10 +1,14 @@
 /** A failed job is started again, from its checkpoint and with all its attempts before it. */
 import { ConflictError, EqualJobError, JobNotFailedError } from '../errors.ts';
+import type { EndedRecord } from '../model/event.ts';
 import { type JobRecord, nextTurn } from '../model/job-record.ts';
 import { fromRecord, type JobMessage, toMessage } from '../model/message.ts';
 import { withdraw } from './announce.ts';
 import { bodyOf, fromBody } from './claim-check.ts';
+import { tellings } from './consequences.ts';
 import { find } from './find.ts';
+import type { Log } from './ports.ts';
+import { sendAll } from './settle.ts';
 import type { Submitting } from './submit.ts';
 import { claimUnique, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
@@ -13,11 +17,12 @@ import { validate } from './validate.ts';
  * The message goes first, as in `submit`: a worker that finds it beside a record that is still failed
  * starts the job itself. @throws JobNotFoundError, JobNotFailedError, EqualJobError
  */
-export async function retry(app: Submitting, id: string): Promise<JobRecord> {
+export async function retry(app: Submitting & { log: Log }, id: string): Promise<JobRecord> {
   const { record, etag } = await find(app, id);
   if (record.state !== 'failed' || !record.input) throw new JobNotFailedError(id, record.state);
   const content = bodyOf(record.input);
   await refuseEqual(app, record, content);
+  await tellAgain(app, record as EndedRecord);
   await app.queue.send(toMessage(fromRecord(startedAgain(record), content)));
   try {
     const { record: started } = await app.records.write(startedAgain(record), etag);
@@ -30,6 +35,16 @@ export async function retry(app: Submitting, id: string): Promise<JobRecord> {
     // A worker was faster, or another asked for the same.
     return (await app.records.read(id))?.record ?? record;
   }
+}
+
+// As long as the broker knows a copy (topology.json, duplicateDetectionHistoryTimeWindow), and a little
+// less.
+const knownMs = 50 * 60_000;
+
+/** Whoever ended it may have died before it told so, and will find a job that was started again. */
+async function tellAgain(app: Submitting & { log: Log }, record: EndedRecord): Promise<void> {
+  if (app.clock.now().getTime() - Date.parse(record.finishedAt ?? '') > knownMs) return;
+  await sendAll(app, tellings(record, app.topology));
 }
 
 /** An equal job that was made since the failure stands for this one. */

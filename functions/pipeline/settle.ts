@@ -13,6 +13,7 @@ import { laneOf } from '../model/topology.ts';
 import { announce } from './announce.ts';
 import { keepBody } from './claim-check.ts';
 import { consequences, type Queues, type Settlement, tellings } from './consequences.ts';
+import { withoutStarts } from './crashes.ts';
 import type { Lease } from './lease.ts';
 import type { Notify } from './listeners.ts';
 import type { Blobs, Clock, Delivery, Log, Notes, Queue } from './ports.ts';
@@ -41,7 +42,7 @@ export async function record(
   // Crash here: the attempt is run again from its checkpoint.
   const { attempt } = lease.record;
   const decided = await lease.decide((newest) => {
-    const next = decide(newest);
+    const next = withoutStarts(decide(newest));
     return input && needsInput(next) ? { ...next, input } : next;
   });
   if (hasEnded(decided.state)) notify(decided.state, decided);
@@ -104,15 +105,9 @@ export async function answer(delivery: Delivery, settlement: Settlement): Promis
   switch (settlement.kind) {
     case 'complete':
       return delivery.complete();
-    case 'abandon':
-      return delivery.abandon();
     case 'dead-letter':
       return delivery.deadLetter(settlement.reason, settlement.description);
     case 'again':
       return;
-    case 'leave':
-      // If the broker's lock is gone too this fails, and another worker has the job. If only the
-      // record changed (a cancel), the next delivery finds it and settles at once.
-      return delivery.abandon().catch(() => undefined);
   }
 }

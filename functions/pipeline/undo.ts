@@ -6,6 +6,7 @@
  */
 import { StepChangedError } from '../errors.ts';
 import { asError } from '../model/error-record.ts';
+import { withoutStarts } from './crashes.ts';
 import { createJob } from './job.ts';
 import { asStep } from './on-behalf.ts';
 import type { Happened } from './outcome.ts';
@@ -92,5 +93,8 @@ async function undoOne(
   await asStep(`the undo of ${step}`, undo);
   checkpoint.forget(step);
   const done = { step, at: clock.now().toISOString() };
-  await checkpoint.write((record) => ({ ...record, undone: [...(record.undone ?? []), done] }));
+  await checkpoint.write((record) => ({
+    ...withoutStarts(record),
+    undone: [...(record.undone ?? []), done],
+  }));
 }

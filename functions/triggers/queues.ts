@@ -4,7 +4,8 @@ import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure
 import { inInvocation } from '../azure/log.ts';
 import type { Seal } from '../azure/seal.ts';
 import type { Working } from '../pipeline/attempt.ts';
-import { execute, hold } from '../pipeline/execute.ts';
+import { execute } from '../pipeline/execute.ts';
+import { hold } from '../pipeline/hand-back.ts';
 import { takeCompletions } from '../pipeline/news.ts';
 
 const connection = 'ServiceBus';
@@ -58,7 +59,8 @@ function registerWorker(
     autoCompleteMessages: false,
     handler: (binding, context) =>
       inInvocation(context, async () => {
-        const delivery = toDelivery(queueName, binding as SdkBinding);
+        const { deliveryCount } = context.triggerMetadata ?? {};
+        const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
         const message = await seal.open(delivery.message);
         await execute(worker, { ...delivery, message });
       }),

@@ -15,8 +15,8 @@ const letter = (sequence: number, messageId: string, more: object = {}): DeadLet
     properties: { type: 'test' },
     ...more,
   },
-  reason: 'MaxDeliveryCountExceeded',
-  description: 'ten times',
+  reason: 'TTLExpiredException',
+  description: 'nobody took it',
 });
 
 function watched(...letters: DeadLetter[]) {

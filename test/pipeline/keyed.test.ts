@@ -4,4 +4,6 @@ import { fc } from '../support/properties.ts';
 import { keepsOrderAndState, keyed } from './keyed.ts';
 
 test('jobs of a key begin in order, and each that succeeds counts once', () =>
-  fc.assert(fc.asyncProperty(keyed, keepsOrderAndState), { numRuns: 150 }));
+  fc.assert(fc.asyncProperty(keyed, keepsOrderAndState), {
+    numRuns: Number(process.env['RUNS'] ?? 150),
+  }));

@@ -131,6 +131,66 @@ test('a conflict with nobody has an end, which ends the run', async () => {
   assert.ok(lease.failure instanceof ConflictError);
 });
 
+test('after a failure or a loss nothing more is tried', async () => {
+  let writes = 0;
+  const counted = (store: ReturnType<typeof records>) => {
+    const write: Records['write'] = (...of) => {
+      writes++;
+      return store.leasing.records.write(...of);
+    };
+    return { ...store.leasing, records: { ...store.leasing.records, write } };
+  };
+  const failed = new Lease(counted(records(queued)), { record: queued, etag: '1' }, 'me');
+  const away = new Error('away');
+  await assert.rejects(
+    failed.guard(() => Promise.reject(away)),
+    away,
+  );
+  await assert.rejects(failed.write(running), away);
+  assert.equal(writes, 0);
+  const store = records(queued);
+  const lost = new Lease(counted(store), { record: queued, etag: '1' }, 'me');
+  store.change({ owner: 'another' });
+  await assert.rejects(lost.write(running), LockLostError);
+  await assert.rejects(lost.write(running), LockLostError);
+  assert.equal(writes, 1);
+});
+
+test('a write that fails is tried again, later each time, for about a minute', async () => {
+  const waited: number[] = [];
+  const { leasing } = records(queued);
+  const clock = {
+    now: () => new Date(),
+    after(ms: number, run: () => void) {
+      waited.push(ms);
+      setImmediate(run);
+      return () => undefined;
+    },
+  };
+  const away = { ...leasing.records, write: () => Promise.reject(new Error('away')) };
+  const lease = new Lease(
+    { ...leasing, records: away, clock },
+    { record: queued, etag: '1' },
+    'me',
+  );
+  await assert.rejects(lease.write(running), /away/);
+  assert.deepEqual(waited, [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]);
+});
+
+test('whether a job was removed is asked only for one that had no record, and late', async () => {
+  let now = 0;
+  let asked = 0;
+  const { leasing } = records();
+  const removal = { removed: async () => void asked++ };
+  const watched = { ...leasing, removal, clock: { ...leasing.clock, now: () => new Date(now) } };
+  const lease = new Lease(watched, { record: queued, etag: undefined }, 'me');
+  now = 59_999;
+  await lease.write(running);
+  now = 90_000;
+  await lease.write(succeeded);
+  assert.equal(asked, 0);
+});
+
 test('what is noted of a run says when it began, once', async () => {
   const store = records(queued);
   const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me', 'began');

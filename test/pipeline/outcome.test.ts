@@ -294,6 +294,54 @@ describe('decide', () => {
     assert.equal(next.ending?.tries, 0);
   });
 
+  test('an undo that says it is of no use is given up at once', () => {
+    const undoing = { ...record, undoable: true, ending } as const;
+    const error = new NonRetryableError('gone');
+    const { record: next } = happens({ kind: 'undo-failed', step: 'pay', error }, undoing);
+    assert.equal(next.undone?.[0]?.error?.message, 'gone');
+  });
+
+  test('what was given up is still to be undone, what was undone is not', () => {
+    const undone = (error?: { name: string; message: string }) => {
+      const steps = [{ step: 'pay', at: 'then', ...(error ? { error } : {}) }];
+      const failed = { ...ending, state: 'failed' as const };
+      const undoing = { ...record, undoable: true as const, ending: failed, undone: steps };
+      return happens({ kind: 'undone' }, undoing).record.undoable;
+    };
+    assert.equal(undone(), undefined);
+    assert.equal(undone({ name: 'E', message: 'm' }), true);
+  });
+
+  test('a job that was to be cancelled ends so, whatever its attempt came to', () => {
+    const asked = { ...record, cancelRequestedAt: now.toISOString() };
+    assert.equal(happens({ kind: 'threw', error: failure }, asked).record.state, 'cancelled');
+    assert.equal(happens(waits({ events: ['a'] }), asked).record.state, 'cancelled');
+  });
+
+  test('an ordered job waits for twelve hours at most', () => {
+    const days = { ...policy, backoff: { initial: '3d', max: '3d', jitter: false } } as const;
+    const hoursUntil = (ordered: boolean) => {
+      const happened = { kind: 'threw', error: failure } as const;
+      const { runAt = '' } = decide(happened, record, { ...days, ordered }, now, 0);
+      return (Date.parse(runAt) - now.getTime()) / 3_600_000;
+    };
+    assert.deepEqual([hoursUntil(true), hoursUntil(false)], [12, 72]);
+  });
+
+  test('a job that waits says until when, and which groups of children were sent', () => {
+    const group = { of: 2, at: now.toISOString(), ended: '', done: 0, failed: [] };
+    const until = '2026-11-21T13:00:00.000Z';
+    const { record: waiting } = happens(waits({ until, children: ['a'] }), {
+      ...record,
+      children: { a: group, b: group },
+    });
+    assert.equal(waiting.runAt, until);
+    assert.deepEqual(
+      [waiting.children?.['a']?.sent, waiting.children?.['b']?.sent],
+      [true, undefined],
+    );
+  });
+
   test('an error that says when to try again is heeded', () => {
     const { record: next } = happens({ kind: 'threw', error: new RetryAfterError('429', 90_000) });
     assert.equal(next.runAt, '2026-11-21T12:01:30.000Z');

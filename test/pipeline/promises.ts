@@ -16,6 +16,8 @@ export interface Lived {
   free: boolean;
   /** How often the failed job was started again. */
   retries: number;
+  /** Hours may have passed between the end of a job and its message's return. */
+  late: boolean;
 }
 
 export function judge(lived: Lived): void {
@@ -60,11 +62,16 @@ function undoesWhatWasKept({ world, ledger, calm, retries }: Lived, record: JobR
   assert.deepEqual(ran.sort(), done.sort(), 'nobody died in the middle of a step');
 }
 
+/** "Not promised: … an end that nobody had told when the job was started again an hour later." */
+const mayBeUntold = ({ retries, late }: Lived) => late && retries > 0;
+
 /** "Replies and completions carry ids that follow from the job, so that the broker drops a second copy." */
-function repliesToEachEnd({ world, root, retries }: Lived): void {
+function repliesToEachEnd(lived: Lived): void {
+  const { world, root, retries } = lived;
   const replies = world.bus.all('replies');
   const ids = new Set(replies.map(({ messageId }) => messageId));
-  assert.equal(ids.size, world.ends.get(root), 'a reply for each end');
+  if (mayBeUntold(lived)) assert.ok(ids.size >= 1);
+  else assert.equal(ids.size, world.ends.get(root), 'a reply for each end');
   assert.ok(ids.size <= 1 + retries);
   const last = replies.map(({ properties }) => properties['state']).at(-1);
   const record = world.record(root);
@@ -72,9 +79,11 @@ function repliesToEachEnd({ world, root, retries }: Lived): void {
 }
 
 /** "Replies, completions and callbacks are sent for each end, whoever dies in between." */
-function callsBackForEachEnd({ world, ledger, root }: Lived): void {
+function callsBackForEachEnd(lived: Lived): void {
+  const { world, ledger, root } = lived;
   const told = new Set([...ledger.told.keys()].filter((name) => name.startsWith(`${root}:`)));
-  assert.equal(told.size, world.ends.get(root), `told: ${[...told].join(', ')}`);
+  if (mayBeUntold(lived)) assert.ok(told.size >= 1);
+  else assert.equal(told.size, world.ends.get(root), `told: ${[...told].join(', ')}`);
 }
 
 /**

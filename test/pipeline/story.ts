@@ -116,5 +116,6 @@ export async function live(told: Story): Promise<Lived> {
   const calm = told.troubles.every((trouble) => mild.includes(trouble));
   const free = told.acts.includes('cancel');
   const retries = world.stores.restarts.get(id) ?? 0;
-  return { world, ledger, root: id, ops: told.ops, calm, free, retries };
+  const late = told.troubles.some((one) => one === 'dies for hours' || one === 'hours pass');
+  return { world, ledger, root: id, ops: told.ops, calm, free, retries, late };
 }

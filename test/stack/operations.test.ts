@@ -9,8 +9,8 @@ import { createClient } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
 
-test('a job whose worker dies each time is told as failed, with a reply; its message stays', async () => {
-  // The worker is off, so that the test can take the message and leave it, as a dying one does.
+test('a job whose message somebody buries is told as failed, with a reply; its message stays', async () => {
+  // The worker is off, so that the test can take the message.
   const stack = await testStack({
     settings: { LANES: 'standard', 'AzureWebJobs.work-standard.Disabled': 'true' },
   });
@@ -19,12 +19,14 @@ test('a job whose worker dies each time is told as failed, with a reply; its mes
     const client = createClient(stack.url);
     const { id } = await client.submit('test.echo', { value: 1 }, { replyTo: 'replies' });
     const receiver = bus.createReceiver('standard');
-    for (let delivery = 0; delivery < 10; delivery++)
-      for (const message of await receiver.receiveMessages(1, { maxWaitTimeInMs: 5000 }))
-        await receiver.abandonMessage(message);
+    for (const message of await receiver.receiveMessages(1, { maxWaitTimeInMs: 5000 }))
+      await receiver.deadLetterMessage(message, {
+        deadLetterReason: 'Unwanted',
+        deadLetterErrorDescription: 'by hand',
+      });
     const ended = await client.ended(id);
     assert.equal(ended.state, 'failed');
-    assert.equal(ended.error?.name, 'MaxDeliveryCountExceeded');
+    assert.deepEqual([ended.error?.name, ended.error?.code], ['Unwanted', 'buried']);
     const [reply] = await bus
       .createReceiver('replies')
       .receiveMessages(1, { maxWaitTimeInMs: 5000 });
@@ -33,6 +35,35 @@ test('a job whose worker dies each time is told as failed, with a reply; its mes
     const letters = bus.createReceiver('standard', { subQueueType: 'deadLetter' });
     const [letter] = await letters.receiveMessages(1, { maxWaitTimeInMs: 5000 });
     assert.equal(letter?.messageId, id);
+  } finally {
+    await bus.close();
+    await stack.remove();
+  }
+});
+
+test('a job whose message was handed over too often is put back', async () => {
+  const stack = await testStack({
+    settings: { LANES: 'standard', 'AzureWebJobs.work-standard.Disabled': 'true' },
+  });
+  const bus = new ServiceBusClient(stack.serviceBus);
+  try {
+    const client = createClient(stack.url);
+    const { id } = await client.submit('test.echo', { value: 1 });
+    const receiver = bus.createReceiver('standard');
+    const topology = JSON.parse(await readFile(join(stack.options.root, 'topology.json'), 'utf8'));
+    const { queues } = topology as { queues: { name: string; maxDeliveryCount: number }[] };
+    const { maxDeliveryCount = 0 } = queues.find(({ name }) => name === 'standard') ?? {};
+    for (let delivery = 0; delivery < maxDeliveryCount; delivery++)
+      for (const message of await receiver.receiveMessages(1, { maxWaitTimeInMs: 5000 }))
+        await receiver.abandonMessage(message);
+    // In a minute it is there again, as the job's next turn.
+    const back = await until('a message for later', async () =>
+      (await receiver.peekMessages(10)).find(({ state }) => state === 'scheduled'),
+    );
+    assert.deepEqual([back.applicationProperties?.['job'], back.body], [id, { value: 1 }]);
+    const { state, runAt } = await client.get(id);
+    assert.equal(state, 'queued');
+    assert.ok(Date.parse(String(runAt)) > Date.now() + 30_000);
   } finally {
     await bus.close();
     await stack.remove();

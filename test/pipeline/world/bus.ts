@@ -117,8 +117,14 @@ export class Bus {
   }
 }
 
-export const toIncoming = ({ message, sequence, enqueuedAt }: Lying): IncomingMessage => ({
+export const toIncoming = ({
+  message,
+  sequence,
+  enqueuedAt,
+  deliveries,
+}: Lying): IncomingMessage => ({
   ...message,
+  deliveries: deliveries + 1,
   body: Buffer.from(message.body),
   sequence: String(sequence),
   enqueuedAt: new Date(enqueuedAt),

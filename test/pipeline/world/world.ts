@@ -158,7 +158,7 @@ export class World {
       slots: new Slots(() => 0.5),
       notify: () => undefined,
       checkCallback: () => undefined,
-      gate: new Gate(1000, lanes),
+      gate: new Gate(1000, lanes, clock),
       turns: new SessionTurns({ now: () => new Date(this.now), after: () => () => undefined }),
       newOwner: () => `owner ${++this.#made}`,
       random: () => 0.5,
@@ -296,12 +296,17 @@ export class World {
       }).catch((error: unknown) => {
         throw new LockLostError(one.message.messageId, error);
       });
+    const deliveredAt = this.now;
     return this.#begun(one, () =>
       execute(this.app(hands), {
         message: toIncoming(one),
         complete: () => settle(() => this.bus.remove(one)),
         deadLetter: (reason, text) => settle(() => this.bus.bury(one, reason, text)),
-        abandon: async () => undefined,
+        // It comes back when this worker is done with it.
+        abandon: async () => {
+          if (this.now - deliveredAt < 1_000)
+            this.violations.push(`${one.message.messageId} was handed back at once`);
+        },
         ...(sessionId === undefined
           ? {}
           : {
