@@ -171,8 +171,8 @@ function withinTwoSeconds(ready: Promise<void>): Promise<void> {
 }
 
 /**
- * Tables and containers: made if they are not there on one machine; looked for in Azure, where Bicep
- * makes them and this app may not.
+ * Tables and containers: made if they are not there, or looked for where Bicep makes them and this app
+ * may not.
  */
 async function createStores(
   { blobs, makesStores }: Clients,

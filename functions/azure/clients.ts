@@ -9,7 +9,7 @@ export interface Clients {
   serviceBus: ServiceBusClient;
   blobs: BlobServiceClient;
   table(name: string): TableClient;
-  /** Tables and containers are made by whoever starts the app, and not by Bicep. */
+  /** The app makes its tables and containers: in an account of their own Bicep does, and it may not. */
   makesStores: boolean;
 }
 
@@ -44,7 +44,7 @@ export function createClients(settings: Settings): Clients {
     given ?? `https://${account}.${service}.core.windows.net`;
   return {
     serviceBus,
-    makesStores: false,
+    makesStores: settings.DATA_BLOB_URI === undefined,
     blobs: new BlobServiceClient(
       uri('blob', settings.DATA_BLOB_URI ?? settings.AzureWebJobsStorage__blobServiceUri),
       credential,

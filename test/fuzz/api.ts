@@ -90,13 +90,15 @@ function requestsOf({ paths, components }: Api, ids: readonly string[]): fc.Arbi
     Object.entries(methods).map(([method, operation]) => {
       const { schema } = operation.requestBody?.content['application/json'] ?? {};
       const body = schema && nearly(valuesOf(schema, find)).map(toText);
-      return fc.record({
+      const arbitrary = fc.record({
         method: fc.constant(method.toUpperCase()),
         template: fc.constant(template),
         path: pathsOf(template, operation, ids),
         headers: headersOf(operation, schema !== undefined),
         body: body ? fc.oneof({ weight: 9, arbitrary: body }, oddText) : fc.constant(undefined),
       });
+      // There is more to say in a body than in an address.
+      return { weight: body ? 8 : 1, arbitrary };
     }),
   );
   return fc.oneof(...all);

@@ -70,7 +70,9 @@ function membersOf(
   const known = Object.entries(properties).map(([name, one]) => {
     const member = of(one).map((value): [string, Json][] => [[name, value]]);
     const none = fc.constant<[string, Json][]>([]);
-    return required.includes(name) ? member : fc.oneof({ weight: 6, arbitrary: none }, member);
+    // What has a schema of its own is what most of the others depend on.
+    const isNeeded = required.includes(name) || one.$ref !== undefined;
+    return isNeeded ? member : fc.oneof({ weight: 6, arbitrary: none }, member);
   });
   const more =
     typeof additionalProperties === 'object'
