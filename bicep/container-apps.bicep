@@ -86,7 +86,7 @@ resource containers 'Microsoft.App/containerApps@2025-07-01' = [for app in apps:
       registries: [{ server: registry, identity: identity.id }]
     }
     template: {
-      // Longer than SHUTDOWN_GRACE_MS, within which running handlers reach their next checkpoint.
+      // The host takes nothing new, and waits for what runs.
       terminationGracePeriodSeconds: 120
       containers: [
         {
@@ -109,7 +109,6 @@ resource containers 'Microsoft.App/containerApps@2025-07-01' = [for app in apps:
             { name: 'INBOX', value: 'events' }
             { name: 'LANES', value: join(app.lanes, ',') }
             { name: 'JOBS_AT_ONCE', value: app.messages }
-            { name: 'SHUTDOWN_GRACE_MS', value: '90000' }
             { name: 'AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls', value: string(app.concurrency) }
             { name: 'AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions', value: string(app.concurrency) }
           ]

@@ -27,6 +27,7 @@ import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
 import { type Outbound, signersOf } from './outbound/receivers.ts';
+import type { Working } from './pipeline/attempt.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
 import { withExpiry } from './pipeline/expiry.ts';
 import { Gate } from './pipeline/gate.ts';
@@ -41,6 +42,7 @@ import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
 import { registerCompletions, registerQueues } from './triggers/queues.ts';
 import { registerTimers, registerWatch } from './triggers/timers.ts';
+import { UnderWay } from './triggers/under-way.ts';
 
 const clock: Clock = { now: () => new Date(), after };
 
@@ -93,24 +95,33 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   };
   app.setup({ enableHttpStream: true });
   process.on('unhandledRejection', (reason) => onStrayRejection(log, reason));
-  app.hook.appTerminate(() => {
+  const underWay = new UnderWay();
+  app.hook.appTerminate(async () => {
     stopping.abort();
+    await underWay.answered(terminateMs);
     tally.flush();
   });
   registerHealth(() => withinTwoSeconds(ready));
-  registerQueues(worker, settings.LANES, seal);
+  registerQueues(worker, settings.LANES, { seal, underWay });
   registerWatch(worker, settings.LANES);
-  if (settings.API === 'off') return;
-  const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
+  if (settings.API === 'on') registerApi(worker, settings);
+}
+
+/** What one app of an installation does for all. */
+function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): void {
+  const api = { ...worker, maxRequestBytes: MAX_REQUEST_BYTES };
   registerJobs(api);
   registerSchedules(api);
   registerEvents(api);
   registerExamplePage();
   registerDescriptions(api);
-  registerInbox(worker, settings.INBOX);
+  registerInbox(worker, INBOX);
   registerCompletions(worker);
   registerTimers(worker);
 }
+
+// The worker ends once the hook has; the host (4.1037) ends it after five seconds.
+const terminateMs = 4_500;
 
 /** The job types that come with Longhaul; the last where there is a Batch account. */
 function builtIn({ BATCH_URL: url, BATCH_POOL: pool }: Settings, outbound: Outbound): Catalogue {

@@ -48,9 +48,10 @@ export const listIssues = (issues: readonly Issue[]): string =>
   issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`).join('; ');
 
 export class InvalidInputError extends LonghaulError {
-  constructor(what: string, issues: readonly Issue[]) {
+  constructor(what: string, issues: readonly Issue[], { cause }: ErrorOptions = {}) {
     const told = boundIssues(issues);
     super('invalid_input', 422, `${what} does not fit its schema. ${listIssues(told)}`, {
+      cause,
       details: { errors: told },
     });
   }

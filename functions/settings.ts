@@ -85,8 +85,11 @@ const schema = z
     BATCH_POOL: z.string().default('longhaul'),
     /** The largest request body, in bytes. */
     MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
-    /** How long a running handler has at shutdown before its job is handed back, in milliseconds. */
-    SHUTDOWN_GRACE_MS: wholeNumber(20_000),
+    /**
+     * How long a running handler has at shutdown before its job is handed back, in milliseconds. The
+     * Functions host ends the process after five seconds, whatever is set here.
+     */
+    SHUTDOWN_GRACE_MS: wholeNumber(3_000),
   })
   .refine((s) => s.ServiceBus ?? s.ServiceBus__fullyQualifiedNamespace, {
     path: ['ServiceBus'],

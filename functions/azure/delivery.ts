@@ -18,7 +18,8 @@ export interface SdkBatch {
 
 /** What a function with `sdkBinding: true` gets; the package's own types need its sources. */
 export interface SdkBinding {
-  messages: ServiceBusReceivedMessage;
+  /** From version 0.4.0 of the package on a list of one. */
+  messages: ServiceBusReceivedMessage | [ServiceBusReceivedMessage];
   actions: {
     complete(message: ServiceBusReceivedMessage): Promise<void>;
     abandon(message: ServiceBusReceivedMessage): Promise<void>;
@@ -42,7 +43,8 @@ export interface SdkBinding {
 
 /** `deliveries`: as the trigger's metadata say; the message that the package decodes has no count. */
 export function toDelivery(queue: string, binding: SdkBinding, deliveries?: unknown): Delivery {
-  const { messages: message, actions } = binding;
+  const { actions } = binding;
+  const message = messageOf(binding);
   return {
     message: {
       ...toIncoming(queue, message),
@@ -54,13 +56,19 @@ export function toDelivery(queue: string, binding: SdkBinding, deliveries?: unkn
     // plain string, which its typings ask for, fails with "object expected".
     deadLetter: (reason, description) =>
       actions.deadletter(message, undefined, { value: reason }, { value: description }),
-    ...(message.sessionId === undefined ? {} : { session: sessionOf(binding, message.sessionId) }),
+    ...(message.sessionId === undefined
+      ? {}
+      : { session: sessionOf(binding, message, message.sessionId) }),
   };
 }
 
+const messageOf = ({ messages }: SdkBinding): ServiceBusReceivedMessage =>
+  Array.isArray(messages) ? messages[0] : messages;
+
 /** Without the session's lock there is no state to read or write. @throws LockLostError */
 function sessionOf(
-  { actions, messages: { messageId } }: SdkBinding,
+  { actions }: SdkBinding,
+  { messageId }: ServiceBusReceivedMessage,
   sessionId: string,
 ): SessionState {
   const lost = (cause: unknown) => new LockLostError(String(messageId), cause);

@@ -6,9 +6,12 @@ import type { Notes } from '../pipeline/ports.ts';
 import { isChanged, isMissing, isThere } from './status.ts';
 import { pageOf } from './tables.ts';
 
+// Names come from outside, and keys must not hold / \ # ?. Nor %: the service may decode a key twice. The
+// order of names that differ in letters, digits, - and : alone stays.
+const key = (text: string) => encodeURIComponent(text).replaceAll('~', '%7E').replaceAll('%', '~');
+const nameOf = (key: string) => decodeURIComponent(key.replaceAll('~', '%'));
+
 export function createNotes(table: TableClient, ready: Promise<void>): Notes {
-  // Names come from outside and keys must not hold / \ # ?
-  const key = (text: string) => encodeURIComponent(text);
   const read = async (kind: string, name: string) => {
     await ready;
     try {
@@ -70,7 +73,7 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
       const names: string[] = [];
       const queryOptions = { filter, select: ['RowKey'] };
       for await (const { rowKey = '' } of table.listEntities({ queryOptions }))
-        names.push(decodeURIComponent(rowKey));
+        names.push(nameOf(rowKey));
       return names;
     },
     async after(kind, name) {
@@ -78,7 +81,7 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
       const filter = odata`PartitionKey eq ${key(kind)} and RowKey gt ${key(name)}`;
       const { entities } = await pageOf(table, filter, 1000, undefined);
       return entities.map(({ rowKey, value }) => ({
-        name: decodeURIComponent(String(rowKey)),
+        name: nameOf(String(rowKey)),
         value: String(value),
       }));
     },

@@ -11,6 +11,9 @@ export interface StreamEvent {
 // Proxies drop a connection on which nothing is said; Azure's does after four minutes.
 const heartbeatMs = 15_000;
 const reconnectMs = 1_000;
+// `@azure/functions` does not tell a stream that its client left: without an end of its own it would run,
+// and be billed, until functionTimeout. Who still listens resumes by Last-Event-ID.
+const lastsMs = 180_000;
 
 /** `start` gets what sends and what ends the stream, and answers what to do when nobody listens. */
 export function eventStream(
@@ -27,6 +30,7 @@ export function eventStream(
         if (open) controller.enqueue(encoder.encode(text));
       };
       let cancelBeat: () => void = () => undefined;
+      let cancelEnd: () => void = () => undefined;
       const beat = () => {
         cancelBeat = clock.after(heartbeatMs, beat);
         write(':\n\n');
@@ -34,19 +38,22 @@ export function eventStream(
       stop = () => {
         open = false;
         cancelBeat();
+        cancelEnd();
         unwatch();
+      };
+      const end = () => {
+        if (!open) return;
+        stop();
+        controller.close();
       };
       write(`retry: ${reconnectMs}\n\n`);
       cancelBeat = clock.after(heartbeatMs, beat);
+      cancelEnd = clock.after(lastsMs, end);
       const send = ({ id, event, data }: StreamEvent) =>
         write(
           `id: ${id.replaceAll(/[\r\n\0]/g, '')}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
         );
-      unwatch = start(send, () => {
-        if (!open) return;
-        stop();
-        controller.close();
-      });
+      unwatch = start(send, end);
     },
     cancel: () => stop(),
   });

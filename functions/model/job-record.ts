@@ -143,6 +143,8 @@ export interface JobRecord extends Provenance {
   undoable?: true;
   ending?: Ending;
   undone?: UndoneStep[];
+  /** The broker's number of the message by which it runs. */
+  sequence?: string;
   /** Runs of this turn that began and did not end, since it last came further. */
   starts?: Start[];
   /** How often it was put back into its queue after the broker had given up on its message. */

@@ -7,7 +7,7 @@ import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
 import type { JobMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
-import { settlementOf, wasDecided } from './consequences.ts';
+import { isCopy, settlementOf, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { takeCompletions } from './news.ts';
 import { type Decisive, decide, noRetries } from './outcome.ts';
@@ -123,6 +123,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
     await settle(app, stored.record, job, delivery);
     return false;
   }
+  if (isCopy(stored.record, job, message)) return false;
   const times = (stored.record.putBack ?? 0) + 1;
   const happened: Decisive =
     mayGoOn(reason, stored, job) && times <= mostPutBack

@@ -10,7 +10,7 @@ import type { JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
-import { tellings, wasDecided } from './consequences.ts';
+import { isCopy, tellings, wasDecided } from './consequences.ts';
 import { companyOf, takeBackStart } from './crashes.ts';
 import type { Place } from './gate.ts';
 import { handBack, hold, pauseOrStop } from './hand-back.ts';
@@ -66,9 +66,13 @@ async function untilDue(worker: Working, id: string, ms: number): Promise<void> 
   for (let left = ms; left > 0 && !worker.stopping.aborted; left -= lookEveryMs) {
     await pauseOrStop(worker, Math.min(left, lookEveryMs));
     const stored = await worker.records.read(id).catch(() => undefined);
-    if (stored?.record.cancelRequestedAt !== undefined) return;
+    if (stored && isToBeCancelled(stored.record)) return;
   }
 }
+
+/** One that is undone already waits for its next try all the same. */
+const isToBeCancelled = ({ cancelRequestedAt, ending }: JobRecord): boolean =>
+  cancelRequestedAt !== undefined && !ending;
 
 async function once(
   worker: Working,
@@ -86,9 +90,12 @@ async function once(
     await settle(worker, stored.record, message, delivery);
     return answered;
   }
+  if (isCopy(stored.record, message, delivery.message)) {
+    await answer(delivery, { kind: 'complete' });
+    return answered;
+  }
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
-  if (early > 0 && stored.record.cancelRequestedAt === undefined)
-    return { kind: 'again', inMs: early };
+  if (early > 0 && !isToBeCancelled(stored.record)) return { kind: 'again', inMs: early };
   const decided = await work(worker, { stored, message, delivery, known, isAlone }, happened);
   if (!decided) return { kind: 'hand back' };
   const { kind } = await settle(worker, decided, message, delivery);
@@ -164,7 +171,8 @@ async function work(
   known?: Happened,
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
-  const lease = new Lease(worker, stored, worker.newOwner(), startedAt);
+  const { sequence } = of.delivery.message;
+  const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence });
   let isDecided = false;
   try {
     const happened = known ?? (await attempt(worker, { ...of, lease, startedAt }));

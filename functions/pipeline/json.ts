@@ -14,7 +14,7 @@ function whyNot(value: unknown): string | undefined {
     case 'symbol':
       return `is a ${typeof value}`;
     case 'object':
-      return isUnlikeJson(value) ? `is a ${value?.constructor.name}` : undefined;
+      return isUnlikeJson(value) || isEmptied(value) ? `is a ${nameOfClass(value)}` : undefined;
     default:
       return undefined;
   }
@@ -45,6 +45,16 @@ export function fromJson(text: string): unknown {
     );
   }
   return value;
+}
+
+const nameOfClass = (value: object | null): string => value?.constructor?.name ?? 'class';
+
+/** Of one of a class that shows nothing (URLSearchParams, Headers) nothing would be left. */
+function isEmptied(value: object | null): boolean {
+  if (value === null || Array.isArray(value) || 'toJSON' in value) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  return !isPlain && Object.keys(value).length === 0;
 }
 
 /** `what`: whose value it is, at the beginning of a sentence. @throws NonRetryableError, code `not_json` */

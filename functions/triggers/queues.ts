@@ -7,14 +7,21 @@ import type { Working } from '../pipeline/attempt.ts';
 import { execute } from '../pipeline/execute.ts';
 import { hold } from '../pipeline/hand-back.ts';
 import { takeCompletions } from '../pipeline/news.ts';
+import type { UnderWay } from './under-way.ts';
 
 const connection = 'ServiceBus';
 
-export function registerQueues(worker: Working, lanes: readonly string[], seal: Seal): void {
+/** What each delivery goes through beside the pipeline. */
+interface Through {
+  seal: Seal;
+  underWay: UnderWay;
+}
+
+export function registerQueues(worker: Working, lanes: readonly string[], through: Through): void {
   for (const { name, plain, keyed } of worker.topology.lanes) {
     if (!lanes.includes(name)) continue;
-    registerWorker(worker, seal, `work-${plain}`, plain, false);
-    registerWorker(worker, seal, `work-${keyed}`, keyed, true);
+    registerWorker(worker, through, `work-${plain}`, plain, false);
+    registerWorker(worker, through, `work-${keyed}`, keyed, true);
   }
 }
 
@@ -45,7 +52,7 @@ async function completions(
 
 function registerWorker(
   worker: Working,
-  seal: Seal,
+  { seal, underWay }: Through,
   name: string,
   queueName: string,
   isSessionsEnabled: boolean,
@@ -61,8 +68,9 @@ function registerWorker(
       inInvocation(context, async () => {
         const { deliveryCount } = context.triggerMetadata ?? {};
         const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
-        const message = await seal.open(delivery.message);
-        await execute(worker, { ...delivery, message });
+        const take = async () =>
+          execute(worker, { ...delivery, message: await seal.open(delivery.message) });
+        return underWay.during(take());
       }),
   });
 }

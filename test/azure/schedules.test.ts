@@ -99,6 +99,21 @@ test('who meets another writer each time gives up in the end', async () => {
   assert.equal(tries, 100);
 });
 
+test('the name of a note may hold anything, and names of times keep their order', async () => {
+  const table = await storage.table('names');
+  const notes = createNotes(table, ready);
+  const odd = ['a/b', 'a\\b', '100%', '%2F', '~25', 'a#b?c', 'ünï 漢', '~', "it's"];
+  for (const name of odd) await notes.write('odd kind/%~', name, name);
+  for (const name of odd) assert.equal(await notes.read('odd kind/%~', name), name);
+  const found = await notes.after('odd kind/%~', '');
+  assert.deepEqual(found.map(({ name }) => name).sort(), [...odd].sort());
+  for await (const { partitionKey, rowKey } of table.listEntities())
+    assert.doesNotMatch(`${partitionKey}${rowKey}`, /[%/\\#?]/);
+  const times = ['09:59:59.999', '10:00:00.000', '10:00:00.001'].map((at) => `2026-11-21T${at}Z_x`);
+  for (const name of times.toReversed()) await notes.write('times', name, '');
+  assert.deepEqual(await notes.list('times', times[2] ?? ''), times.slice(0, 2));
+});
+
 test('a note that has just gone is replaced by nobody', async () => {
   const notes = createNotes(await storage.table('gone'), ready);
   assert.equal(await notes.replace('kind', 'name', 'new', 'old'), false);

@@ -17,6 +17,7 @@ import { World } from '../pipeline/world/world.ts';
 const type = defineJob({ type: 't', input: z.object({}), run: async () => ({}) });
 const world = new World([type], () => 'none');
 const timers = new Set<() => void>();
+const ends = new Set<() => void>();
 const announced: { name: string; value: string }[] = [];
 /** Of the latest, as the port promises. */
 const after = async (_: string, name: string) =>
@@ -27,10 +28,12 @@ before(() => {
   const app = world.app();
   const clock = {
     now: () => new Date(now),
-    after(_: number, run: () => void) {
+    after(ms: number, run: () => void) {
+      // The end of a stream is rung by the test of it.
+      const of = ms >= 180_000 ? ends : timers;
       const timer = () => run();
-      timers.add(timer);
-      return () => timers.delete(timer);
+      of.add(timer);
+      return () => of.delete(timer);
     },
   };
   registerEvents({ ...app, clock, notes: { ...app.notes, after } });
@@ -163,6 +166,21 @@ test('all ends are told, however many there are at once, and again to who comes 
   assert.equal((await back.take(2_491))[0]?.data['job'], told[10]?.data['job']);
   await back.close();
   await stream.close();
+});
+
+test('a stream ends by itself, and goes on for who comes back', async () => {
+  const watched = record({ id: idOfOccurrence('long', new Date(now)) });
+  world.change(watched);
+  const stream = events(await ask(`/jobs/${watched.id}/events`));
+  const [first] = await stream.take(1);
+  for (const run of [...ends]) run();
+  await assert.rejects(stream.take(2), /1 of 2 came/, 'it is over');
+  world.change({ ...watched, state: 'succeeded', finishedAt: watched.createdAt });
+  const back = events(await ask(`/jobs/${watched.id}/events`, first?.id));
+  await look();
+  const rest = (await back.take(1)).map(({ data }) => data['state']);
+  assert.equal(rest.at(-1), 'succeeded');
+  await back.close();
 });
 
 test('what was told long ago is not remembered', () => {
