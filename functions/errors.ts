@@ -59,8 +59,8 @@ export class InvalidInputError extends LonghaulError {
 
 export class BadRequestError extends LonghaulError {
   constructor(message: string, issues: readonly Issue[] = [], options: ErrorOptions = {}) {
-    const details = issues.length > 0 ? { errors: issues } : {};
-    super('bad_request', 400, message, { ...options, details });
+    const errors = issues.length > 0 ? boundIssues(issues) : [{ pointer: '', message }];
+    super('bad_request', 400, message, { ...options, details: { errors } });
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { InvocationContext } from '@azure/functions';
-import { asError } from '../model/error-record.ts';
+import { stackOf } from '../model/error-record.ts';
 import type { Log } from '../pipeline/ports.ts';
 
 const invocation = new AsyncLocalStorage<{ context: InvocationContext; isOver: boolean }>();
@@ -25,18 +25,12 @@ export async function inInvocation<T>(
 const lineChars = 8_000;
 
 export const log: Log = (level, message, { error } = {}) => {
-  const text = error === undefined ? message : `${message}\n${stackOf(asError(error))}`;
+  // A name that somebody chose begins no line of its own.
+  const line = message.replaceAll(/[\r\n]+/g, ' ');
+  const text = error === undefined ? line : `${line}\n${stackOf(error)}`;
   const here = invocation.getStore();
   // The worker complains of lines that come after the end.
   if (here && !here.isOver) here.context[level](text.slice(0, lineChars));
   // biome-ignore lint/suspicious/noConsole: outside an invocation it is the only way
   else console[level](text.slice(0, lineChars));
 };
-
-/** With its causes; nothing else of an error, which may hold what is no business of a log. */
-function stackOf({ stack, name, message, cause }: Error, depth = 0): string {
-  const own = stack ?? `${name}: ${message}`;
-  return cause instanceof Error && depth < 5
-    ? `${own}\ncaused by ${stackOf(cause, depth + 1)}`
-    : own;
-}

@@ -1,4 +1,7 @@
-/** Values of handlers as JSON text: what JSON would change or drop is refused, by its path. */
+/**
+ * JSON text from outside, and values of handlers as JSON text: what JSON would change or drop is
+ * refused, by its path.
+ */
 import { NonRetryableError, toPointer } from '../errors.ts';
 
 /** What stands in the way of a value's coming back as it was; undefined if nothing does. */
@@ -28,6 +31,21 @@ const isUnlikeJson = (value: object | null): boolean =>
   value instanceof Promise ||
   value instanceof ArrayBuffer ||
   ArrayBuffer.isView(value);
+
+const maxNesting = 100;
+
+/** What reads it goes down by calling itself, and its stack has an end. @throws SyntaxError */
+export function fromJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxNesting) throw new SyntaxError(`It is nested more than ${maxNesting} deep`);
+    level = level.flatMap((one) =>
+      Object.values(one ?? {}).filter((inner) => typeof inner === 'object'),
+    );
+  }
+  return value;
+}
 
 const nameOfClass = (value: object | null): string => value?.constructor?.name ?? 'class';
 
