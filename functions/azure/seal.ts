@@ -52,8 +52,18 @@ export function createSeal(key: Promise<string>): Seal {
 function textOf(message: IncomingMessage | OutgoingMessage): string {
   const { queue, messageId, sessionId, contentType, body, properties } = message;
   const { correlationId, replyTo, replyToSessionId } = message;
+  const parts = [
+    queue,
+    messageId,
+    sessionId,
+    contentType,
+    correlationId,
+    replyTo,
+    replyToSessionId,
+  ];
   return JSON.stringify([
-    ...[queue, messageId, sessionId, contentType, correlationId, replyTo, replyToSessionId],
+    // A decoder may give nothing as null or as an empty text.
+    ...parts.map((part) => part || null),
     ...ownProperties.map((name) => (properties[name] == null ? null : String(properties[name]))),
     createHash('sha256').update(body).digest('base64'),
   ]);

@@ -3,6 +3,7 @@ import { MIMEType } from 'node:util';
 import type { HttpRequest } from '@azure/functions';
 import { BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError } from '../errors.ts';
 import { fromJson } from '../pipeline/json.ts';
+import { intake } from './intake.ts';
 
 /** The JSON body. @throws UnsupportedMediaTypeError, PayloadTooLargeError, BadRequestError */
 export async function readJson(request: HttpRequest, maxBytes: number): Promise<unknown> {
@@ -59,15 +60,21 @@ async function readText(request: HttpRequest, maxBytes: number): Promise<string>
 const notUtf8 = (cause: unknown) => new BadRequestError('The body is no UTF-8.', [], { cause });
 
 async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffer> {
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
-    await request.body?.cancel();
-    throw new PayloadTooLargeError(maxBytes);
-  }
   const chunks: Uint8Array[] = [];
   let size = 0;
+  const take = (bytes: number) => {
+    if (bytes > maxBytes) throw new PayloadTooLargeError(maxBytes);
+    intake.hold(request, bytes);
+  };
+  try {
+    take(Number(request.headers.get('content-length') ?? 0));
+  } catch (error) {
+    await request.body?.cancel();
+    throw error;
+  }
   for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
-    if (size > maxBytes) throw new PayloadTooLargeError(maxBytes);
+    take(size);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -11,6 +11,7 @@ import type { z } from 'zod';
 import { LonghaulError } from '../errors.ts';
 import { stackOf } from '../model/error-record.ts';
 import type { AnswerName } from './answers.ts';
+import { intake, OverloadedError } from './intake.ts';
 
 /** What the description of the API says of a route. */
 export interface RouteDoc {
@@ -67,6 +68,8 @@ async function answer(
     return { ...document, headers: { ...headers, allow } };
   } catch (error) {
     return problem(error, request, context);
+  } finally {
+    intake.letGo(request);
   }
 }
 
@@ -102,6 +105,7 @@ const titles: Record<number, string> = {
   415: 'Unsupported media type',
   422: 'Unprocessable content',
   429: 'Too many requests',
+  503: 'Overloaded',
 };
 
 function problem(
@@ -110,13 +114,17 @@ function problem(
   context: InvocationContext,
 ): HttpResponseInit & { headers?: Record<string, string> } {
   const instance = new URL(request.url).pathname;
-  if (error instanceof LonghaulError && error.status < 500) {
+  const isOverload = error instanceof OverloadedError;
+  if (isOverload || (error instanceof LonghaulError && error.status < 500)) {
     const { code, status, message, details } = error;
     const document = { type: `urn:longhaul:problem:${code}`, title: titles[status], status };
     return json(
       status,
       { ...document, detail: message, instance, code, ...details },
-      { 'content-type': 'application/problem+json' },
+      {
+        'content-type': 'application/problem+json',
+        ...(isOverload ? { 'retry-after': String(error.retryAfterSeconds) } : {}),
+      },
     );
   }
   // What went wrong inside is for the log; the caller gets a number by which to find it.
