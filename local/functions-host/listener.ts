@@ -1,7 +1,7 @@
 import type { AppSettings, HostJson } from './app-settings.ts';
-import type { RegisteredFunction } from './core-module.ts';
-import type { Invoke } from './invoke.ts';
+import type { LoadedFunction } from './core-module.ts';
 import type { Log } from './log.ts';
+import type { Invoke } from './worker.ts';
 
 /** What a kind of trigger needs of the host. */
 export interface ListenerContext {
@@ -17,6 +17,6 @@ export interface Listener {
 }
 
 export type Listen = (
-  functions: readonly RegisteredFunction[],
+  functions: readonly LoadedFunction[],
   context: ListenerContext,
 ) => Promise<Listener>;
