@@ -4,6 +4,7 @@ import { type AppSettings, isDisabled, logLevelOf, readHostJson } from './app-se
 import { listenBlobs } from './blob.ts';
 import type { LoadedFunction } from './core-module.ts';
 import { listenHttp } from './http.ts';
+import type { Listener } from './listener.ts';
 import { createLog, type Log } from './log.ts';
 import { listenServiceBus } from './service-bus.ts';
 import { Settlement, serveSettlement } from './settlement.ts';
@@ -31,6 +32,7 @@ export interface Host {
 }
 
 const stopMs = 10_000;
+const quietMs = 1_000;
 const tryAgainMs = 2_000;
 
 /** A host that starts again, on the same port, when its worker died too often. @throws if the app fails */
@@ -97,8 +99,10 @@ async function startOnce(options: HostOptions, log: Log, onGivenUp: () => void):
   const hostJson = readHostJson(options.root, settings);
   const settlement = new Settlement();
   const grpc = await serveSettlement(settlement);
-  const started: { stop(): Promise<unknown> }[] = [];
+  const started: Pick<Listener, 'quiesce' | 'stop'>[] = [];
+  const quiesce = () => Promise.all(started.map((part) => part.quiesce?.()));
   const stop = async () => {
+    await Promise.race([quiesce(), new Promise((resolve) => setTimeout(resolve, quietMs))]);
     const stopped = Promise.allSettled(started.map((part) => part.stop()));
     const late = new Promise((resolve) => setTimeout(resolve, stopMs).unref());
     await Promise.race([stopped, late]);
@@ -111,7 +115,10 @@ async function startOnce(options: HostOptions, log: Log, onGivenUp: () => void):
       log,
       timeoutMs: hostJson.functionTimeout,
       onStart: onWorker,
-      onGivenUp,
+      onGivenUp() {
+        void quiesce();
+        onGivenUp();
+      },
     });
     started.push(worker);
     const enabled = worker.functions.filter(({ metadata }) => !isDisabled(metadata.name, settings));

@@ -13,6 +13,8 @@ export interface ListenerContext {
 
 /** Something that calls functions until it is stopped; `stop` takes in nothing new and waits for what runs. */
 export interface Listener {
+  /** Takes in nothing new from now on; what runs goes on. */
+  quiesce?(): Promise<unknown>;
   stop(): Promise<void>;
 }
 

@@ -39,6 +39,7 @@ export class QueueListener implements Listener {
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   #stopReceiving: () => Promise<void> = async () => undefined;
+  #quiet: Promise<void> | undefined;
 
   constructor(trigger: QueueTrigger, context: Queueing) {
     this.#trigger = trigger;
@@ -54,11 +55,17 @@ export class QueueListener implements Listener {
     else this.#startSingles();
   }
 
+  quiesce(): Promise<void> {
+    if (!this.#quiet) {
+      this.#stopping.abort();
+      this.#quiet = this.#stopReceiving().catch(() => undefined);
+    }
+    return this.#quiet;
+  }
+
   async stop(): Promise<void> {
-    const receiving = this.#stopReceiving();
-    this.#stopping.abort();
+    await this.quiesce();
     await Promise.allSettled(this.#running);
-    await receiving;
   }
 
   #receiver(): ServiceBusReceiver {
@@ -213,6 +220,8 @@ export class QueueListener implements Listener {
     messages: ServiceBusReceivedMessage[],
     settle: (message: ServiceBusReceivedMessage) => Promise<void>,
   ): Promise<void> {
+    // What is given back to a link that still takes would lie locked on it.
+    await this.#quiet;
     for (const [i, message] of messages.entries()) {
       if (this.#context.settlement.letGo(tokens[i] ?? '')) continue;
       await settle(message).catch((error: Error) => this.#report(error));

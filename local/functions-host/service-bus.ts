@@ -57,6 +57,7 @@ export async function listenServiceBus(
     return listener;
   });
   return {
+    quiesce: () => Promise.all(listeners.map((listener) => listener.quiesce())),
     async stop() {
       await Promise.all(listeners.map((listener) => listener.stop()));
       await Promise.all([...connections.values()].map(({ client }) => client.close()));

@@ -149,7 +149,7 @@ export class Worker {
     if (!this.#stopping) {
       this.#options.log(
         'error',
-        `Worker ${child.process.pid}: ${why}. ${calls.size} calls under way fail, another worker starts.`,
+        `Worker ${child.process.pid}: ${why}. ${calls.size} calls under way fail.`,
       );
       this.#current = this.#next(endedFor === undefined);
       // Who calls meanwhile gets the error.
