@@ -25,7 +25,7 @@ export async function inInvocation<T>(
 const lineChars = 8_000;
 
 export const log: Log = (level, message, { error } = {}) => {
-  const text = error === undefined ? message : `${message}\n${stackOf(asError(error))}`;
+  const text = error === undefined ? message : withStack(message, asError(error));
   const here = invocation.getStore();
   // The worker complains of lines that come after the end.
   if (here && !here.isOver) here.context[level](text.slice(0, lineChars));
@@ -34,9 +34,26 @@ export const log: Log = (level, message, { error } = {}) => {
 };
 
 /** With its causes; nothing else of an error, which may hold what is no business of a log. */
-function stackOf({ stack, name, message, cause }: Error, depth = 0): string {
-  const own = stack ?? `${name}: ${message}`;
+function stackOf(error: Error & { code?: unknown }, depth = 0): string {
+  const { stack, name, message, cause, code } = error;
+  const own = isOfService({ name, code })
+    ? `${name}: ${message}`
+    : (stack ?? `${name}: ${message}`);
   return cause instanceof Error && depth < 5
     ? `${own}\ncaused by ${stackOf(cause, depth + 1)}`
     : own;
+}
+
+/**
+ * Storage, the bus and the host's settlement (a number is gRPC's code) say in a line what is wrong. A
+ * stack shows the SDK's insides only, and when one of them is away there are hundreds.
+ */
+const isOfService = ({ name, code }: { name: string; code?: unknown }): boolean =>
+  ['ServiceBusError', 'MessagingError', 'RestError'].includes(name) || typeof code === 'number';
+
+function withStack(message: string, error: Error): string {
+  const told = stackOf(error);
+  return message.endsWith(error.message) && told === `${error.name}: ${error.message}`
+    ? message
+    : `${message}\n${told}`;
 }
