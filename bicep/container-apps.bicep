@@ -15,7 +15,10 @@ param registry string
 @description('The identity that main.bicep made.')
 param identityName string
 
-@description('The storage account that main.bicep made.')
+@description('The storage account of the host that main.bicep made.')
+param hostStorageAccountName string
+
+@description('The storage account of records and files that main.bicep made.')
 param storageAccountName string
 
 @description('The Service Bus namespace that main.bicep made, without the domain.')
@@ -35,6 +38,10 @@ var apps = [
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
+}
+
+resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: hostStorageAccountName
 }
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -87,11 +94,13 @@ resource containers 'Microsoft.App/containerApps@2025-07-01' = [for app in apps:
           image: image
           resources: { cpu: json(app.cpu), memory: app.memory }
           env: [
-            { name: 'AzureWebJobsStorage__blobServiceUri', value: storage.properties.primaryEndpoints.blob }
-            { name: 'AzureWebJobsStorage__queueServiceUri', value: storage.properties.primaryEndpoints.queue }
-            { name: 'AzureWebJobsStorage__tableServiceUri', value: storage.properties.primaryEndpoints.table }
+            { name: 'AzureWebJobsStorage__blobServiceUri', value: hostStorage.properties.primaryEndpoints.blob }
+            { name: 'AzureWebJobsStorage__queueServiceUri', value: hostStorage.properties.primaryEndpoints.queue }
+            { name: 'AzureWebJobsStorage__tableServiceUri', value: hostStorage.properties.primaryEndpoints.table }
             { name: 'AzureWebJobsStorage__credential', value: 'managedidentity' }
             { name: 'AzureWebJobsStorage__clientId', value: identity.properties.clientId }
+            { name: 'DATA_BLOB_URI', value: storage.properties.primaryEndpoints.blob }
+            { name: 'DATA_TABLE_URI', value: storage.properties.primaryEndpoints.table }
             { name: 'ServiceBus__fullyQualifiedNamespace', value: split(replace(namespace.properties.serviceBusEndpoint, 'https://', ''), ':')[0] }
             { name: 'ServiceBus__credential', value: 'managedidentity' }
             { name: 'ServiceBus__clientId', value: identity.properties.clientId }

@@ -6,6 +6,7 @@ param tags object
 param app object
 param nodeVersion string
 param identityName string
+param hostStorageAccountName string
 param storageAccountName string
 param serviceBusHost string
 param insightsConnectionString string
@@ -13,11 +14,18 @@ param workspaceId string
 @description('Empty: no private network.')
 param subnetId string
 param entraClientId string
+param entraAllowedApplications array
+param callbackSecretsUri string
 param callbackSecretUri string
+param outboundHeadersUri string
 param outboundAllow string
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
+}
+
+resource hostStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: hostStorageAccountName
 }
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -50,7 +58,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: '${storage.properties.primaryEndpoints.blob}package-${app.name}'
+          value: '${hostStorage.properties.primaryEndpoints.blob}package-${app.name}'
           authentication: { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: identity.id }
         }
       }
@@ -78,11 +86,14 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
   name: 'appsettings'
   properties: union({
-    AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
-    AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
-    AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
+    AzureWebJobsStorage__blobServiceUri: hostStorage.properties.primaryEndpoints.blob
+    AzureWebJobsStorage__queueServiceUri: hostStorage.properties.primaryEndpoints.queue
+    AzureWebJobsStorage__tableServiceUri: hostStorage.properties.primaryEndpoints.table
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identity.properties.clientId
+    // Records and files lie apart from the host's keys.
+    DATA_BLOB_URI: storage.properties.primaryEndpoints.blob
+    DATA_TABLE_URI: storage.properties.primaryEndpoints.table
     ServiceBus__fullyQualifiedNamespace: serviceBusHost
     ServiceBus__credential: 'managedidentity'
     ServiceBus__clientId: identity.properties.clientId
@@ -100,6 +111,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions: string(app.maxConcurrentSessions)
   }, empty(outboundAllow) ? {} : {
     OUTBOUND_ALLOW: outboundAllow
+  }, empty(callbackSecretsUri) ? {} : {
+    CALLBACK_SECRETS: '@Microsoft.KeyVault(SecretUri=${callbackSecretsUri})'
+  }, empty(outboundHeadersUri) ? {} : {
+    OUTBOUND_HEADERS: '@Microsoft.KeyVault(SecretUri=${outboundHeadersUri})'
   }, empty(callbackSecretUri) ? {} : {
     CALLBACK_SECRET: '@Microsoft.KeyVault(SecretUri=${callbackSecretUri})'
   })
@@ -128,7 +143,13 @@ resource auth 'Microsoft.Web/sites/config@2025-03-01' = if (app.api && !empty(en
           clientId: entraClientId
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
         }
-        validation: { allowedAudiences: [entraClientId, 'api://${entraClientId}'] }
+        validation: {
+          allowedAudiences: [entraClientId, 'api://${entraClientId}']
+          // A token for the audience can be had by any application of the tenant: these are let in.
+          defaultAuthorizationPolicy: {
+            allowedApplications: empty(entraAllowedApplications) ? [entraClientId] : entraAllowedApplications
+          }
+        }
       }
     }
     login: { tokenStore: { enabled: false } }

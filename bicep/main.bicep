@@ -74,14 +74,26 @@ param failureRatePercent int = 5
 @description('Log volume a day in GB at which ingestion stops: a bound on the bill.')
 param dailyLogQuotaGb int = 5
 
-@description('Key Vault secret with the callback secret, as https://VAULT.vault.azure.net/secrets/NAME. Empty: no callbacks.')
+@description('Key Vault secret with the secret of each receiver of callbacks (CALLBACK_SECRETS: host=whsec_…, host=whsec_…), as https://VAULT.vault.azure.net/secrets/NAME.')
+param callbackSecretsUri string = ''
+
+@description('Key Vault secret with one callback secret for all receivers without their own. Empty here and above: no callbacks.')
 param callbackSecretUri string = ''
+
+@description('Key Vault secret with headers that web calls of a host get, as JSON (OUTBOUND_HEADERS).')
+param outboundHeadersUri string = ''
 
 @description('Names and networks that callbacks and web calls may reach though they are not public, comma-separated.')
 param outboundAllow string = ''
 
 @description('Client id of an Entra app registration. Set: every call of the API but the probes must carry a token for it, beside the function key.')
 param entraClientId string = ''
+
+@description('Client ids of the applications whose tokens are taken, with entraClientId. None named: only that of the app registration itself.')
+param entraAllowedApplications array = []
+
+@description('Logs each read, write and deletion of records and files. It costs about as much as the calls.')
+param storageAudit bool = false
 
 var topology = loadJsonContent('../topology.json')
 var suffix = uniqueString(resourceGroup().id, name)
@@ -119,17 +131,30 @@ module serviceBus 'service-bus.bicep' = {
   }
 }
 
+module hostStorage 'host-storage.bicep' = {
+  name: 'host-storage'
+  params: {
+    // Storage names take no hyphens and at most 24 characters.
+    accountName: take('sh${toLower(replace(name, '-', ''))}${suffix}', 24)
+    location: location
+    tags: tags
+    sku: storageSku
+    packageContainers: [for app in apps: 'package-${app.name}']
+    private: privateNetwork
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
 module storage 'storage.bicep' = {
   name: 'storage'
   params: {
-    // Storage names take no hyphens and at most 24 characters.
     accountName: take('st${toLower(replace(name, '-', ''))}${suffix}', 24)
     location: location
     tags: tags
     sku: storageSku
     retentionDays: blobRetentionDays
-    packageContainers: [for app in apps: 'package-${app.name}']
     private: privateNetwork
+    audit: storageAudit
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -141,6 +166,7 @@ module network 'network.bicep' = if (privateNetwork) {
     location: location
     tags: tags
     appNames: map(apps, app => app.name)
+    hostStorageId: hostStorage.outputs.id
     storageId: storage.outputs.id
     serviceBusId: serviceBus.outputs.id
   }
@@ -150,6 +176,7 @@ module roles 'roles.bicep' = {
   name: 'roles'
   params: {
     principalId: identity.properties.principalId
+    hostStorageAccountName: hostStorage.outputs.name
     storageAccountName: storage.outputs.name
     namespaceName: serviceBus.outputs.name
     componentName: monitoring.outputs.componentName
@@ -182,13 +209,17 @@ module functionApps 'function-app.bicep' = [for (app, index) in apps: {
     app: app
     nodeVersion: nodeVersion
     identityName: identity.name
+    hostStorageAccountName: hostStorage.outputs.name
     storageAccountName: storage.outputs.name
     serviceBusHost: serviceBus.outputs.host
     insightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     subnetId: privateNetwork ? network!.outputs.appSubnetIds[index] : ''
     entraClientId: entraClientId
+    entraAllowedApplications: entraAllowedApplications
+    callbackSecretsUri: callbackSecretsUri
     callbackSecretUri: callbackSecretUri
+    outboundHeadersUri: outboundHeadersUri
     outboundAllow: outboundAllow
   }
   // An app that starts before its roles are there fails until they are.
@@ -223,5 +254,6 @@ output apiUrl string = 'https://${functionApps[0].outputs.hostName}/api'
 output functionAppNames array = [for (app, index) in apps: functionApps[index].outputs.name]
 output serviceBusNamespace string = serviceBus.outputs.host
 output storageAccount string = storage.outputs.name
+output hostStorageAccount string = hostStorage.outputs.name
 output identityClientId string = identity.properties.clientId
 output identityPrincipalId string = identity.properties.principalId

@@ -3,15 +3,19 @@ param unique string
 param location string
 param tags object
 param appNames array
+param hostStorageId string
 param storageId string
 param serviceBusId string
 
 var storageSuffix = environment().suffixes.storage
+var zoneNames = ['privatelink.blob.${storageSuffix}', 'privatelink.queue.${storageSuffix}', 'privatelink.table.${storageSuffix}', 'privatelink.servicebus.windows.net']
 var endpoints = [
-  { name: 'blob', resourceId: storageId, group: 'blob', zone: 'privatelink.blob.${storageSuffix}' }
-  { name: 'queue', resourceId: storageId, group: 'queue', zone: 'privatelink.queue.${storageSuffix}' }
-  { name: 'table', resourceId: storageId, group: 'table', zone: 'privatelink.table.${storageSuffix}' }
-  { name: 'bus', resourceId: serviceBusId, group: 'namespace', zone: 'privatelink.servicebus.windows.net' }
+  { name: 'host-blob', resourceId: hostStorageId, group: 'blob', zone: 0 }
+  { name: 'host-queue', resourceId: hostStorageId, group: 'queue', zone: 1 }
+  { name: 'host-table', resourceId: hostStorageId, group: 'table', zone: 2 }
+  { name: 'blob', resourceId: storageId, group: 'blob', zone: 0 }
+  { name: 'table', resourceId: storageId, group: 'table', zone: 2 }
+  { name: 'bus', resourceId: serviceBusId, group: 'namespace', zone: 3 }
 ]
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
@@ -39,13 +43,13 @@ resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' =
   dependsOn: [appSubnets]
 }
 
-resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for endpoint in endpoints: {
-  name: endpoint.zone
+resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for zone in zoneNames: {
+  name: zone
   location: 'global'
   tags: tags
 }]
 
-resource zoneLinks 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for (endpoint, index) in endpoints: {
+resource zoneLinks 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for (zone, index) in zoneNames: {
   parent: zones[index]
   name: 'link-${unique}'
   location: 'global'
@@ -72,7 +76,7 @@ resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@202
   parent: privateEndpoints[index]
   name: 'default'
   properties: {
-    privateDnsZoneConfigs: [{ name: endpoint.name, properties: { privateDnsZoneId: zones[index].id } }]
+    privateDnsZoneConfigs: [{ name: endpoint.name, properties: { privateDnsZoneId: zones[endpoint.zone].id } }]
   }
 }]
 

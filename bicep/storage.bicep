@@ -1,15 +1,18 @@
-// Job records, schedules and notes in tables; inputs, results and files in blobs; the apps' packages.
+// What is Longhaul's own: job records, schedules and notes in tables; inputs, results and files in blobs.
+// The host's locks and keys and the apps' packages lie in another account (host-storage.bicep).
 param accountName string
 param location string
 param tags object
 param sku string
 param retentionDays int
-param packageContainers array
 param private bool
+@description('Who read, wrote and deleted what, in the workspace. A record of each call: it costs.')
+param audit bool
 param workspaceId string
 
 // The names that functions/azure and functions/app.ts use.
 var containers = ['longhaul', 'inbox', 'undelivered-events']
+var audited = ['StorageRead', 'StorageWrite', 'StorageDelete']
 var tables = ['longhauljobs', 'longhaultombstones', 'longhaulnotes', 'longhaulschedules']
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
@@ -39,7 +42,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
   }
 }
 
-resource blobContainers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = [for name in union(containers, packageContainers): {
+resource blobContainers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = [for name in containers: {
   parent: blobs
   name: name
   properties: { publicAccess: 'None' }
@@ -83,6 +86,24 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   properties: {
     workspaceId: workspaceId
     metrics: [{ category: 'Transaction', enabled: true }]
+  }
+}
+
+resource blobAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (audit) {
+  name: 'audit'
+  scope: blobs
+  properties: {
+    workspaceId: workspaceId
+    logs: [for category in audited: { category: category, enabled: true }]
+  }
+}
+
+resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (audit) {
+  name: 'audit'
+  scope: tableService
+  properties: {
+    workspaceId: workspaceId
+    logs: [for category in audited: { category: category, enabled: true }]
   }
 }
 

@@ -12,6 +12,7 @@ import { createQueue } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
+import { appKey, createSeal } from './azure/seal.ts';
 import type { Catalogue } from './define-job.ts';
 import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
@@ -20,12 +21,13 @@ import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
 import { registerDescriptions } from './http/openapi.ts';
 import { registerSchedules } from './http/schedules.ts';
-import { callback, type Outbound, webCall } from './jobs/built-in.ts';
+import { callback, webCall } from './jobs/built-in.ts';
 import { simulation } from './jobs/simulation.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
-import { checkUrl } from './outbound/address.ts';
+import { type Outbound, signersOf } from './outbound/receivers.ts';
+import type { Working } from './pipeline/attempt.ts';
 import { JobTypes } from './pipeline/catalogue.ts';
 import { withExpiry } from './pipeline/expiry.ts';
 import { Gate } from './pipeline/gate.ts';
@@ -53,7 +55,7 @@ export interface AppOptions {
 export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}): void {
   const settings = readSettings();
   const topology = readTopology(new URL('../../topology.json', import.meta.url));
-  const outbound = { allowed: settings.OUTBOUND_ALLOW, secret: settings.CALLBACK_SECRET };
+  const outbound = outboundOf(settings);
   const types = new JobTypes([...catalogue, ...builtIn(settings, outbound)], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
@@ -64,6 +66,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const tables = [jobsTable, tombstonesTable, notesTable, schedulesTable];
   const ready = untilReady(() => createStores(clients, tables));
   const notes = createNotes(notesTable, ready);
+  const seal = createSeal(untilReady(() => appKey(notes)));
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
@@ -77,7 +80,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     removal: createRemoval(jobsTable, tombstonesTable, ready),
     notes,
     schedules: createSchedules(schedulesTable, ready),
-    queue: createQueue(clients.serviceBus),
+    queue: createQueue(clients.serviceBus, seal),
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
     slots: new Slots(Math.random),
@@ -99,16 +102,20 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     tally.flush();
   });
   registerHealth(() => withinTwoSeconds(ready));
-  registerQueues(worker, settings.LANES, underWay);
+  registerQueues(worker, settings.LANES, { seal, underWay });
   registerWatch(worker, settings.LANES);
-  if (settings.API === 'off') return;
-  const api = { ...worker, maxRequestBytes: settings.MAX_REQUEST_BYTES };
+  if (settings.API === 'on') registerApi(worker, settings);
+}
+
+/** What one app of an installation does for all. */
+function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): void {
+  const api = { ...worker, maxRequestBytes: MAX_REQUEST_BYTES };
   registerJobs(api);
   registerSchedules(api);
   registerEvents(api);
   registerExamplePage();
   registerDescriptions(api);
-  registerInbox(worker, settings.INBOX);
+  registerInbox(worker, INBOX);
   registerCompletions(worker);
   registerTimers(worker);
 }
@@ -124,15 +131,23 @@ function builtIn({ BATCH_URL: url, BATCH_POOL: pool }: Settings, outbound: Outbo
   return [...always, simulation(createBatch({ url, pool, credential }))];
 }
 
+const outboundOf = (settings: Settings): Outbound => ({
+  allowed: settings.OUTBOUND_ALLOW,
+  secret: settings.CALLBACK_SECRET,
+  secrets: settings.CALLBACK_SECRETS,
+  headers: settings.OUTBOUND_HEADERS,
+});
+
 /** Told at submit, where somebody reads it. @throws BadRequestError */
-function checkCallback(url: string, { allowed, secret }: Outbound): void {
-  const wrong = (message: string, cause?: unknown) =>
-    new BadRequestError(message, [{ pointer: '/callback/url', message }], { cause });
-  if (!secret) throw wrong('No callbacks are sent here: set CALLBACK_SECRET, which signs them.');
+function checkCallback(url: string, outbound: Outbound): void {
+  const wrong = (cause: Error) => {
+    const issues = [{ pointer: '/callback/url', message: cause.message }];
+    return new BadRequestError(cause.message, issues, { cause });
+  };
   try {
-    checkUrl(url, allowed);
+    signersOf(url, outbound);
   } catch (error) {
-    throw wrong((error as Error).message, error);
+    throw wrong(error as Error);
   }
 }
 
@@ -148,11 +163,10 @@ function checkLanes({ LANES }: Settings, { lanes }: Topology): void {
 const tryAgainMs = 2_000;
 
 /** Storage may come up after the app: what needs it waits, and the probe says so meanwhile. */
-async function untilReady(create: () => Promise<void>): Promise<void> {
+async function untilReady<T>(create: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      await create();
-      return;
+      return await create();
     } catch (error) {
       log('error', `Storage is out of reach, trying again: ${(error as Error).message}`);
       await pause(clock, tryAgainMs);
@@ -167,15 +181,23 @@ function withinTwoSeconds(ready: Promise<void>): Promise<void> {
   });
 }
 
-/** Tables and containers, made if they are not there: Bicep makes them in Azure, nobody does locally. */
+/**
+ * Tables and containers: made if they are not there, or looked for where Bicep makes them and this app
+ * may not.
+ */
 async function createStores(
-  { blobs }: Clients,
+  { blobs, makesStores }: Clients,
   tables: ReturnType<Clients['table']>[],
 ): Promise<void> {
+  const containers = [ownContainer, inboxContainer].map((name) => blobs.getContainerClient(name));
   await Promise.all([
-    ...tables.map((table) => table.createTable()),
-    ...[ownContainer, inboxContainer].map((name) =>
-      blobs.getContainerClient(name).createIfNotExists(),
+    ...tables.map((table) =>
+      makesStores ? table.createTable() : table.listEntities().byPage({ maxPageSize: 1 }).next(),
+    ),
+    ...containers.map((container) =>
+      makesStores
+        ? container.createIfNotExists()
+        : container.listBlobsFlat().byPage({ maxPageSize: 1 }).next(),
     ),
   ]);
 }

@@ -48,9 +48,10 @@ export const listIssues = (issues: readonly Issue[]): string =>
   issues.map(({ pointer, message }) => `${pointer || '(whole)'}: ${message}`).join('; ');
 
 export class InvalidInputError extends LonghaulError {
-  constructor(what: string, issues: readonly Issue[]) {
+  constructor(what: string, issues: readonly Issue[], { cause }: ErrorOptions = {}) {
     const told = boundIssues(issues);
     super('invalid_input', 422, `${what} does not fit its schema. ${listIssues(told)}`, {
+      cause,
       details: { errors: told },
     });
   }
@@ -58,8 +59,8 @@ export class InvalidInputError extends LonghaulError {
 
 export class BadRequestError extends LonghaulError {
   constructor(message: string, issues: readonly Issue[] = [], options: ErrorOptions = {}) {
-    const details = issues.length > 0 ? { errors: issues } : {};
-    super('bad_request', 400, message, { ...options, details });
+    const errors = issues.length > 0 ? boundIssues(issues) : [{ pointer: '', message }];
+    super('bad_request', 400, message, { ...options, details: { errors } });
   }
 }
 

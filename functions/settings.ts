@@ -1,6 +1,7 @@
 /** Every setting, read once and checked; nothing else reads the environment. */
 import { z } from 'zod';
 import { SettingsError } from './errors.ts';
+import { headersSchema } from './outbound/headers.ts';
 
 const list = z
   .string()
@@ -9,16 +10,60 @@ const list = z
 
 const wholeNumber = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
 
+const secret = z
+  .string()
+  .regex(
+    /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/,
+    'is no secret: write whsec_ and 24 to 64 bytes in base64',
+  );
+
+/** The newest first, with spaces between. */
+const signers = z
+  .string()
+  .transform((text) => text.trim().split(/\s+/))
+  .pipe(z.array(secret));
+
+const hostOf = (text: string) => text.slice(0, text.indexOf('=')).toLowerCase();
+
+const byHost = list
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(/^[^\s=]+=/, 'is no receiver: write hooks.example.com=whsec_…')
+        .transform((text) => [hostOf(text), text.slice(text.indexOf('=') + 1)] as const)
+        .pipe(z.tuple([z.string(), signers])),
+    ),
+  )
+  .transform((entries) => new Map(entries));
+
+const headersByHost = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      // Not what the parser says: it shows what stands there.
+      context.addIssue({ code: 'custom', message: 'is no JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(z.string().toLowerCase(), headersSchema))
+  .transform((hosts) => new Map(Object.entries(hosts)));
+
 const schema = z
   .object({
     /** A connection string, on one machine only … */
     ServiceBus: z.string().optional(),
     /** … or the namespace, reached by managed identity. */
     ServiceBus__fullyQualifiedNamespace: z.string().optional(),
+    /** The host's own account; records, files and the inbox too, unless the next two name another. */
     AzureWebJobsStorage: z.string().optional(),
     AzureWebJobsStorage__blobServiceUri: z.url().optional(),
     AzureWebJobsStorage__tableServiceUri: z.url().optional(),
     AzureWebJobsStorage__accountName: z.string().optional(),
+    DATA_BLOB_URI: z.url().optional(),
+    DATA_TABLE_URI: z.url().optional(),
     /** The lanes whose workers run in this app. */
     LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
     /** `off`: this app only works its lanes; HTTP, timers and completions are another app's. */
@@ -27,14 +72,12 @@ const schema = z
     INBOX: z.enum(['scan', 'events', 'off']).default('scan'),
     /** How many jobs run at once in one process of this app, urgent lanes first. */
     JOBS_AT_ONCE: wholeNumber(64),
-    /** Signs callbacks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. */
-    CALLBACK_SECRET: z
-      .string()
-      .regex(
-        /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/,
-        'is no secret: write whsec_ and 24 to 64 bytes in base64',
-      )
-      .optional(),
+    /** Signs callbacks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. Two while changing it. */
+    CALLBACK_SECRET: signers.optional(),
+    /** The same by receiver: `hooks.example.com=whsec_…, other.example.org=whsec_new whsec_old`. */
+    CALLBACK_SECRETS: byHost.default(new Map()),
+    /** Headers of web calls by host, which no job holds: `{"api.example.com":{"authorization":"…"}}`. */
+    OUTBOUND_HEADERS: headersByHost.default(new Map()),
     /** Names and networks that callbacks and web calls may reach though they are not public. */
     OUTBOUND_ALLOW: list.default([]),
     /** An Azure Batch account, `https://NAME.REGION.batch.azure.com`, and a pool of it, for `simulation`. */
@@ -51,6 +94,10 @@ const schema = z
   .refine((s) => s.ServiceBus ?? s.ServiceBus__fullyQualifiedNamespace, {
     path: ['ServiceBus'],
     error: 'is missing: set ServiceBus or ServiceBus__fullyQualifiedNamespace',
+  })
+  .refine((s) => (s.DATA_BLOB_URI === undefined) === (s.DATA_TABLE_URI === undefined), {
+    path: ['DATA_BLOB_URI'],
+    error: 'and DATA_TABLE_URI name one account: set both, or none',
   })
   .refine(
     (s) =>

@@ -9,6 +9,8 @@ export interface Clients {
   serviceBus: ServiceBusClient;
   blobs: BlobServiceClient;
   table(name: string): TableClient;
+  /** The app makes its tables and containers: in an account of their own Bicep does, and it may not. */
+  makesStores: boolean;
 }
 
 // The SDK's default of 30 s between tries would make a caller wait through a blip of a second.
@@ -17,7 +19,7 @@ const serviceBusOptions = {
 };
 
 export function createClients(settings: Settings): Clients {
-  const connection = settings.AzureWebJobsStorage;
+  const connection = settings.DATA_BLOB_URI ? undefined : settings.AzureWebJobsStorage;
   const serviceBus = settings.ServiceBus
     ? new ServiceBusClient(settings.ServiceBus, serviceBusOptions)
     : new ServiceBusClient(
@@ -30,6 +32,7 @@ export function createClients(settings: Settings): Clients {
     const allowInsecureConnection = /http:\/\/|UseDevelopmentStorage=true/i.test(connection);
     return {
       serviceBus,
+      makesStores: true,
       blobs: BlobServiceClient.fromConnectionString(connection),
       table: (name) =>
         TableClient.fromConnectionString(connection, name, { allowInsecureConnection }),
@@ -41,13 +44,14 @@ export function createClients(settings: Settings): Clients {
     given ?? `https://${account}.${service}.core.windows.net`;
   return {
     serviceBus,
+    makesStores: settings.DATA_BLOB_URI === undefined,
     blobs: new BlobServiceClient(
-      uri('blob', settings.AzureWebJobsStorage__blobServiceUri),
+      uri('blob', settings.DATA_BLOB_URI ?? settings.AzureWebJobsStorage__blobServiceUri),
       credential,
     ),
     table: (name) =>
       new TableClient(
-        uri('table', settings.AzureWebJobsStorage__tableServiceUri),
+        uri('table', settings.DATA_TABLE_URI ?? settings.AzureWebJobsStorage__tableServiceUri),
         name,
         credential,
       ),

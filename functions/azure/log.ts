@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { InvocationContext } from '@azure/functions';
-import { asError } from '../model/error-record.ts';
+import { stackOf } from '../model/error-record.ts';
 import type { Log } from '../pipeline/ports.ts';
 
 const invocation = new AsyncLocalStorage<{ context: InvocationContext; isOver: boolean }>();
@@ -25,7 +25,9 @@ export async function inInvocation<T>(
 const lineChars = 8_000;
 
 export const log: Log = (level, message, { error } = {}) => {
-  const text = error === undefined ? message : withStack(message, asError(error));
+  // A name that somebody chose begins no line of its own.
+  const line = message.replaceAll(/[\r\n]+/g, ' ');
+  const text = error === undefined ? line : `${line}${detailsOf(error, line)}`;
   const here = invocation.getStore();
   // The worker complains of lines that come after the end.
   if (here && !here.isOver) here.context[level](text.slice(0, lineChars));
@@ -33,27 +35,20 @@ export const log: Log = (level, message, { error } = {}) => {
   else console[level](text.slice(0, lineChars));
 };
 
-/** With its causes; nothing else of an error, which may hold what is no business of a log. */
-function stackOf(error: Error & { code?: unknown }, depth = 0): string {
-  const { stack, name, message, cause, code } = error;
-  const own = isOfService({ name, code })
-    ? `${name}: ${message}`
-    : (stack ?? `${name}: ${message}`);
-  return cause instanceof Error && depth < 5
-    ? `${own}\ncaused by ${stackOf(cause, depth + 1)}`
-    : own;
-}
-
 /**
  * Storage, the bus and the host's settlement (a number is gRPC's code) say in a line what is wrong. A
  * stack shows the SDK's insides only, and when one of them is away there are hundreds.
  */
-const isOfService = ({ name, code }: { name: string; code?: unknown }): boolean =>
-  ['ServiceBusError', 'MessagingError', 'RestError'].includes(name) || typeof code === 'number';
+function isOfService(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { name, code } = error as Error & { code?: unknown };
+  return (
+    ['ServiceBusError', 'MessagingError', 'RestError'].includes(name) || typeof code === 'number'
+  );
+}
 
-function withStack(message: string, error: Error): string {
-  const told = stackOf(error);
-  return message.endsWith(error.message) && told === `${error.name}: ${error.message}`
-    ? message
-    : `${message}\n${told}`;
+function detailsOf(error: unknown, line: string): string {
+  if (!isOfService(error)) return `\n${stackOf(error)}`;
+  const said = error.message.replaceAll(/[\r\n]+/g, ' ');
+  return line.endsWith(said) ? '' : `: ${said}`;
 }

@@ -1,6 +1,7 @@
 /** Small values by name, in Table storage. */
 import { odata, type TableClient } from '@azure/data-tables';
 import { ConflictError } from '../errors.ts';
+import { isClaimOf } from '../model/claim.ts';
 import type { Notes } from '../pipeline/ports.ts';
 import { isChanged, isMissing, isThere } from './status.ts';
 import { pageOf } from './tables.ts';
@@ -54,12 +55,12 @@ export function createNotes(table: TableClient, ready: Promise<void>): Notes {
         throw error;
       }
     },
-    async remove(kind, name, value) {
+    async remove(kind, name, id) {
       await ready;
       const [partitionKey, rowKey] = [key(kind), key(name)];
       try {
         const found = await table.getEntity<{ value: string }>(partitionKey, rowKey);
-        if (value !== undefined && !found.value.includes(value)) return;
+        if (id !== undefined && !isClaimOf(found.value, id)) return;
         await table.deleteEntity(partitionKey, rowKey, { etag: found.etag });
       } catch (error) {
         // Gone already, or claimed by another meanwhile.

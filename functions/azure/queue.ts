@@ -10,6 +10,7 @@ import { MessageRefusedError, QueueNotFoundError } from '../errors.ts';
 import type { OutgoingMessage } from '../model/message.ts';
 import type { Queue } from '../pipeline/ports.ts';
 import { toIncoming } from './delivery.ts';
+import { type Seal, unsealed } from './seal.ts';
 
 interface Waiting {
   message: ServiceBusMessage;
@@ -22,7 +23,8 @@ const sendsAtOnce = 2;
 // More than an app has queues of its own; who asks may name any queue for the reply.
 const maxOutlets = 64;
 
-export function createQueue(client: ServiceBusClient): Queue {
+/** Without a seal what it sends is taken as a stranger's. */
+export function createQueue(client: ServiceBusClient, seal: Seal = unsealed): Queue {
   // The one that was used last is last.
   const outlets = new Map<string, Outlet>();
 
@@ -40,18 +42,22 @@ export function createQueue(client: ServiceBusClient): Queue {
   }
 
   return {
-    send: (message) => outletOf(message.queue).send(toServiceBus(message)),
+    async send(message) {
+      const sealed = await seal.close(message);
+      await outletOf(message.queue).send(toServiceBus(sealed));
+    },
     async peekDeadLetters(queue, after, limit) {
       const receiver = client.createReceiver(queue, { subQueueType: 'deadLetter' });
       try {
         const fromSequenceNumber = Long.fromNumber(after + 1);
         const found = await receiver.peekMessages(limit, { fromSequenceNumber });
-        return found.map((message) => ({
+        const letters = found.map(async (message) => ({
           sequence: message.sequenceNumber?.toNumber() ?? after,
-          message: toIncoming(queue, message),
+          message: await seal.open(toIncoming(queue, message)),
           reason: message.deadLetterReason,
           description: message.deadLetterErrorDescription,
         }));
+        return await Promise.all(letters);
       } finally {
         await receiver.close();
       }

@@ -4,7 +4,7 @@ import type { JobRecord, Kept } from '../model/job-record.ts';
 import type { Entity } from './group-commit.ts';
 
 // Columns of their own: what a list filters by, and what may be large.
-const filtered = ['type', 'state', 'key', 'parent', 'schedule'] as const;
+const filtered = ['type', 'state', 'key', 'parent', 'schedule', 'requestedBy'] as const;
 const kepts = ['result', 'checkpoint', 'input'] as const;
 
 // Learn, "Understanding the Table service data model": a string has 64 KiB, of UTF-16.

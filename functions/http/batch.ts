@@ -1,7 +1,8 @@
 /** Many things in one request: a JSON array, or one JSON value a line. */
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { BadRequestError, type LonghaulError } from '../errors.ts';
-import { json, readItems } from './route.ts';
+import { readItems } from './request.ts';
+import { json } from './route.ts';
 
 const maxItems = 10_000;
 

@@ -50,14 +50,15 @@ export function eventStream(
       cancelBeat = clock.after(heartbeatMs, beat);
       cancelEnd = clock.after(lastsMs, end);
       const send = ({ id, event, data }: StreamEvent) =>
-        write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+        write(
+          `id: ${id.replaceAll(/[\r\n\0]/g, '')}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`,
+        );
       unwatch = start(send, end);
     },
     cancel: () => stop(),
   });
   const headers = {
     'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
     // Says to nginx and its like that this is not to be held back.
     'x-accel-buffering': 'no',
   };

@@ -1,6 +1,6 @@
 /** What happens to a job, and the ends of somebody's jobs, as server-sent events. */
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
-import { BadRequestError } from '../errors.ts';
+import { BadRequestError, LonghaulError } from '../errors.ts';
 import { hasEnded, type JobRecord, type Progress, type State } from '../model/job-record.ts';
 import { type Announcement, announcedAfter } from '../pipeline/announce.ts';
 import { find } from '../pipeline/find.ts';
@@ -12,6 +12,17 @@ import { toStatus } from './status.ts';
 import { Told } from './told.ts';
 
 const lookEveryMs = 500;
+// As long as in a submit.
+const maxNameChars = 256;
+
+function refuseWhenFull({ isFull }: { isFull: boolean }): void {
+  if (isFull)
+    throw new LonghaulError(
+      'too_many_streams',
+      429,
+      'So many are watched here that no more can be. Ask for the status, or come again later.',
+    );
+}
 
 interface EventsApi extends Submitting {
   jobs: Feed<JobRecord>;
@@ -117,6 +128,7 @@ async function watchJob(api: EventsApi, request: HttpRequest): Promise<HttpRespo
   const newsOf = (record: JobRecord) => eventsOf(record, api.clock.now(), turn).filter(isNews);
   // HTML standard, 9.2: 204 tells who has heard the end not to come again.
   if (hasEnded(first.state) && newsOf(first).length === 0) return { status: 204 };
+  if (!hasEnded(first.state)) refuseWhenFull(api.jobs);
   return eventStream(api.clock, (send, end) => {
     const tell = (record: JobRecord) => {
       for (const event of newsOf(record)) {
@@ -136,11 +148,15 @@ const lateMs = 60_000;
 
 async function watchEnds(api: EventsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const requestedBy = request.query.get('requestedBy');
-  if (!requestedBy) throw new BadRequestError('Say whose jobs to watch: /events?requestedBy=NAME.');
+  if (!requestedBy || requestedBy.length > maxNameChars)
+    throw new BadRequestError(
+      `Say whose jobs to watch: /events?requestedBy=NAME, of ${maxNameChars} characters at most.`,
+    );
   const last = lastEventId(request);
   const from = last ? new Date(last.slice(0, last.indexOf('_'))) : api.clock.now();
   if (Number.isNaN(from.getTime()))
     throw new BadRequestError('Last-Event-ID is none that was sent here.');
+  refuseWhenFull(api.ends);
   const missed: Announcement[] = [];
   if (last)
     for await (const some of announcedAfter(api.notes, requestedBy, from)) missed.push(...some);

@@ -2,6 +2,8 @@
 import { pause } from '../pipeline/pause.ts';
 import type { Clock } from '../pipeline/ports.ts';
 
+const maxNames = 5_000;
+
 export class Feed<T> {
   readonly #watched = new Map<string, Set<(news: T) => void>>();
   readonly #read: (names: string[]) => Promise<Map<string, T>>;
@@ -14,6 +16,11 @@ export class Feed<T> {
     this.#read = read;
     this.#clock = clock;
     this.#everyMs = everyMs;
+  }
+
+  /** Each name costs a question to the store at each look. */
+  get isFull(): boolean {
+    return this.#watched.size >= maxNames;
   }
 
   /** Calls `tell` with each look at what `name` stands for; answers what ends it. */

@@ -7,7 +7,7 @@ import {
   JobNotFinishedError,
 } from '../errors.ts';
 import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
-import { fileBlob } from '../model/names.ts';
+import { fileBlob, pathOfJob } from '../model/names.ts';
 import { cancel } from '../pipeline/cancel.ts';
 import type { KnownType } from '../pipeline/catalogue.ts';
 import { kept } from '../pipeline/claim-check.ts';
@@ -21,8 +21,9 @@ import { submitMany } from '../pipeline/submit-many.ts';
 import { tellEvent } from '../pipeline/tell-event.ts';
 import { answerBatch, readBatch } from './batch.ts';
 import { jsonSchema } from './json-schema.ts';
+import { idempotencyKey, knownTags, pageOf, preferredWaitMs, readJson } from './request.ts';
 import { requestBody, toRequest } from './request-body.ts';
-import { idempotencyKey, json, pageOf, preferredWaitMs, readJson, routesOf } from './route.ts';
+import { json, routesOf } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
 export interface JobsApi extends Submitting {
@@ -50,6 +51,7 @@ export function registerJobs(api: JobsApi): void {
     query: {
       ...{ type: 'of this type', state: 'in this state', key: 'of this key' },
       ...{ parent: 'children of this job', schedule: 'of this schedule' },
+      requestedBy: 'asked for by this one',
       ...{ limit: '1 to 1000, default 100', cursor: 'of the page before' },
     },
     answers: { 200: 'Jobs' },
@@ -97,7 +99,7 @@ async function postJob(api: JobsApi, request: HttpRequest): Promise<HttpResponse
       : ((await waitUntil(api, record.id, waitMs, (now) => hasEnded(now.record.state)))?.record ??
         record);
   const headers = {
-    location: `/api/jobs/${record.id}`,
+    location: pathOfJob(record.id),
     ...(waitMs === undefined ? {} : { 'preference-applied': `wait=${waitMs / 1000}` }),
     ...(replayed ? { 'idempotency-replayed': 'true' } : {}),
   };
@@ -116,33 +118,31 @@ async function postBatch(api: JobsApi, request: HttpRequest): Promise<HttpRespon
     status: 202,
     id,
     ...(deduplicated ? { deduplicated } : {}),
-    links: { self: `/api/jobs/${id}` },
+    links: { self: pathOfJob(id) },
   }));
 }
 
 async function getJob(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const id = idOf(request);
-  const known = request.headers.get('if-none-match')?.split(/\s*,\s*/) ?? [];
-  const isKnown = (etag: string) => known.includes(etag) || known.includes('*');
+  const known = knownTags(request);
   const first = await find(api, id);
   const firstTag = toETag(first.etag ?? '');
   const waitMs = preferredWaitMs(request);
   const isNews = (now: Stored) => {
     const etag = toETag(now.etag ?? '');
-    return hasEnded(now.record.state) || (known.length > 0 ? !isKnown(etag) : etag !== firstTag);
+    return hasEnded(now.record.state) || (known.any ? !known.has(etag) : etag !== firstTag);
   };
   const latest =
     waitMs === undefined ? first : ((await waitUntil(api, id, waitMs, isNews)) ?? first);
   const etag = toETag(latest.etag ?? '');
   const headers = {
     etag,
-    'cache-control': 'no-cache',
     ...(waitMs === undefined ? {} : { 'preference-applied': `wait=${waitMs / 1000}` }),
     ...(hasEnded(latest.record.state)
       ? {}
       : { 'retry-after': String(retryAfterSeconds(latest.record, api.clock.now())) }),
   };
-  if (isKnown(etag)) return { status: 304, headers };
+  if (known.has(etag)) return { status: 304, headers };
   return json(200, toStatus(latest.record, api.clock.now()), headers);
 }
 
@@ -189,13 +189,16 @@ async function getFile(api: JobsApi, request: HttpRequest): Promise<HttpResponse
       'content-type': file.contentType,
       // What a job wrote is data: no browser is to run it.
       'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(name)}`,
-      'x-content-type-options': 'nosniff',
     },
   };
 }
 
-const accepted = ({ clock }: JobsApi, record: JobRecord): HttpResponseInit =>
-  json(202, toStatus(record, clock.now()), { location: `/api/jobs/${record.id}` });
+function accepted({ clock }: JobsApi, record: JobRecord): HttpResponseInit {
+  const now = clock.now();
+  const retryAfter = String(retryAfterSeconds(record, now));
+  const headers = { location: pathOfJob(record.id), 'retry-after': retryAfter };
+  return json(202, toStatus(record, now), headers);
+}
 
 async function postCancel(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   return accepted(api, await cancel(api, idOf(request)));
@@ -223,6 +226,7 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
     key: text('key'),
     parent: text('parent'),
     schedule: text('schedule'),
+    requestedBy: text('requestedBy'),
   };
   const { records, cursor } = await api.records.list(filter, page.limit, page.cursor);
   const now = api.clock.now();

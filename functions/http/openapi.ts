@@ -6,7 +6,7 @@ import type { KnownType } from '../pipeline/catalogue.ts';
 import type { Submitting } from '../pipeline/submit.ts';
 import { answers } from './answers.ts';
 import { jsonSchema } from './json-schema.ts';
-import { json, type Route, registered, registerRoute } from './route.ts';
+import { json, type Route, type RouteDoc, registered, registerRoute } from './route.ts';
 
 const version = '1';
 
@@ -39,13 +39,13 @@ function inputOf({ definition }: KnownType): object {
 }
 
 export function toOpenApi({ types }: Submitting, routes: readonly Route[]): object {
-  const inputs = types.all.map((known) => [componentOf(known.definition.type), inputOf(known)]);
+  const inputs = types.open.map((known) => [componentOf(known.definition.type), inputOf(known)]);
   const shapes = Object.entries(answers).map(([name, schema]) => [name, schemaOf(schema)]);
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const of = paths[`/api/${route.path}`] ?? {};
     paths[`/api/${route.path}`] = of;
-    of[route.method.toLowerCase()] = toOperation(route, types.all);
+    of[route.method.toLowerCase()] = toOperation(route, types.open);
   }
   return {
     openapi: '3.1.0',
@@ -80,7 +80,7 @@ function toOperation({ name, path, doc }: Route, types: readonly KnownType[]): o
   }));
   const responses = Object.entries(doc.answers).map(([status, answer]) => [
     status,
-    toResponse(Number(status), answer),
+    { ...toResponse(Number(status), answer), ...headersOf(doc, Number(status)) },
   ]);
   return {
     operationId: name,
@@ -90,9 +90,35 @@ function toOperation({ name, path, doc }: Route, types: readonly KnownType[]): o
     ...(doc.body ? { requestBody: toRequestBody(doc.body, doc.many === true, types) } : {}),
     responses: {
       ...Object.fromEntries(responses),
-      default: toResponse(400, 'Problem'),
+      default: { ...toResponse(400, 'Problem'), headers: described(['allow']) },
     },
   };
+}
+
+const answerHeaders = {
+  location: 'where the job or schedule is',
+  'retry-after': 'seconds after which there may be news; not once it has ended',
+  etag: 'of this state: If-None-Match asks for another',
+  'preference-applied': 'the wait that was heeded',
+  'idempotency-replayed': '`true` if the job was made by an earlier request with this key',
+  allow: 'with 405: what can be asked here',
+} as const;
+
+const described = (names: readonly (keyof typeof answerHeaders)[]) =>
+  Object.fromEntries(
+    names.map((name) => [name, { description: answerHeaders[name], schema: { type: 'string' } }]),
+  );
+
+/** The headers that an answer may carry. */
+function headersOf({ headers = [], body, many }: RouteDoc, status: number): { headers?: object } {
+  const asks = (name: (typeof headers)[number]) => headers.includes(name);
+  const names: (keyof typeof answerHeaders)[] = [];
+  if (status === 201 || status === 202 || (body && asks('prefer'))) names.push('location');
+  if (status === 202 || asks('if-none-match')) names.push('retry-after');
+  if (asks('if-none-match')) names.push('etag');
+  if (asks('prefer')) names.push('preference-applied');
+  if (body && asks('idempotency-key') && !many) names.push('idempotency-replayed');
+  return names.length > 0 ? { headers: described(names) } : {};
 }
 
 const otherContent = {
@@ -140,7 +166,7 @@ const withInput = ({ definition: { type, formerly = [] } }: KnownType) => ({
 export function toAsyncApi({ types, topology }: Submitting): object {
   const text = { type: 'string' };
   const messages = Object.fromEntries(
-    types.all.map((known) => [
+    types.open.map((known) => [
       componentOf(known.definition.type),
       {
         name: known.definition.type,
@@ -150,7 +176,7 @@ export function toAsyncApi({ types, topology }: Submitting): object {
           required: ['type'],
           properties: {
             type: { const: known.definition.type },
-            ...{ requestedBy: text, startBefore: text, createdAt: text, traceparent: text },
+            ...{ requestedBy: text, startBefore: text, traceparent: text },
           },
         },
         payload: inputOf(known),

@@ -1,27 +1,40 @@
 /** The body of `POST /jobs`, read by a schema; its fields are those of the design's HTTP table. */
 import { z } from 'zod';
 import type { JobRequest } from '../define-job.ts';
-import { BadRequestError, listIssues, toPointer } from '../errors.ts';
+import { BadRequestError, boundIssues, listIssues, toPointer } from '../errors.ts';
 import { durationSchema as duration } from '../model/duration.ts';
 
-const text = z
-  .string()
-  .min(1)
-  .max(256)
-  // Neither storage nor the bus can keep one.
-  .refine((given) => !/\p{Cs}/u.test(given), 'holds half of a character (a lone surrogate)');
+/** A name or a word that goes on: into records, messages and streams. */
+export const textOf = (chars: number) =>
+  z
+    .string()
+    .min(1)
+    .max(chars)
+    // Neither storage nor the bus can keep one.
+    .refine((given) => !/\p{Cs}/u.test(given), 'holds half of a character (a lone surrogate)')
+    .refine((given) => !/\p{Cc}/u.test(given), 'holds control characters');
+
+const text = textOf(256);
+
+/** Years have four digits, in UTC too: where it is shown nobody reads more. */
+export const timeSchema = z.iso
+  .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
+  .max(40)
+  .refine((given) => !Number.isNaN(Date.parse(given)), 'is no time')
+  .refine((given) => new Date(given).getUTCFullYear() <= 9999, 'is after the year 9999')
+  .refine((given) => new Date(given).getUTCFullYear() >= 0, 'is before the year 0');
+
+export const typeName = z.string('is missing: name the job type').min(1).max(100);
 
 export const requestBody = z.strictObject({
-  type: z.string('is missing: name the job type').min(1),
+  type: typeName,
   input: z.unknown().optional(),
   delay: duration.optional(),
-  runAt: z.iso
-    .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
-    .optional(),
+  runAt: timeSchema.optional(),
   expiresIn: duration.optional(),
   priority: z.enum(['urgent', 'standard', 'bulk', 'heavy']).optional(),
   replyTo: text.optional(),
-  replyToSessionId: text.refine((id) => id.length <= 128, 'has 128 characters at most').optional(),
+  replyToSessionId: textOf(128).optional(),
   correlationId: text.optional(),
   callback: z.strictObject({ url: z.string().max(2048) }).optional(),
   requestedBy: text.optional(),
@@ -31,11 +44,15 @@ export const requestBody = z.strictObject({
 export function readBody<S extends z.ZodType>(body: S, value: unknown, what: string): z.output<S> {
   const parsed = body.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.flatMap((issue) =>
+  const found = parsed.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ pointer: `/${key}`, message: `is no field of a ${what}` }))
+      ? issue.keys.map((key) => ({
+          pointer: toPointer([...issue.path, key]),
+          message: `is no field of a ${what}`,
+        }))
       : [{ pointer: toPointer(issue.path), message: issue.message }],
   );
+  const issues = boundIssues(found);
   throw new BadRequestError(`This is no ${what}. ${listIssues(issues)}`, issues);
 }
 

@@ -8,13 +8,10 @@ import {
   type InvocationContext,
 } from '@azure/functions';
 import type { z } from 'zod';
-import {
-  BadRequestError,
-  LonghaulError,
-  PayloadTooLargeError,
-  UnsupportedMediaTypeError,
-} from '../errors.ts';
+import { LonghaulError } from '../errors.ts';
+import { stackOf } from '../model/error-record.ts';
 import type { AnswerName } from './answers.ts';
+import { intake, OverloadedError } from './intake.ts';
 
 /** What the description of the API says of a route. */
 export interface RouteDoc {
@@ -40,22 +37,51 @@ export interface Route {
 /** All routes of the app, which describes itself by them. */
 export const registered: Route[] = [];
 
+const methods: HttpMethod[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'];
+
+/** A path is one function, which knows what else it can be asked. */
 export function registerRoute(route: Route): void {
-  const { name, method, path, handle } = route;
+  const { path } = route;
+  const isKnown = registered.some((other) => other.path === path);
   registered.push(route);
-  app.http(name, {
-    methods: [method],
+  if (isKnown) return;
+  app.http(path.replaceAll(/[{}]/g, '').replaceAll(/\W/g, '-'), {
+    methods,
     route: path,
     authLevel: path.startsWith('health/') ? 'anonymous' : 'function',
-    async handler(request, context) {
-      try {
-        return await handle(request, context);
-      } catch (error) {
-        return problem(error, request, context);
-      }
-    },
+    handler: async (request, context) => guarded(await answer(path, request, context)),
   });
 }
+
+async function answer(
+  path: string,
+  request: HttpRequest,
+  context: InvocationContext,
+): Promise<HttpResponseInit> {
+  const here = registered.filter((route) => route.path === path);
+  const route = here.find(({ method }) => method === request.method);
+  try {
+    if (route) return await route.handle(request, context);
+    const allow = here.map(({ method }) => method).join(', ');
+    const refused = new LonghaulError('method_not_allowed', 405, `Here you can ask by ${allow}.`);
+    const { headers, ...document } = problem(refused, request, context);
+    return { ...document, headers: { ...headers, allow } };
+  } catch (error) {
+    return problem(error, request, context);
+  } finally {
+    intake.letGo(request);
+  }
+}
+
+/** What is answered is for who asked: for no cache on the way, and for no browser to make more of. */
+const guarded = (answered: HttpResponseInit): HttpResponseInit => ({
+  ...answered,
+  headers: {
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...answered.headers,
+  },
+});
 
 /** Registers the routes of one resource, whose handlers share what they work with. */
 export const routesOf =
@@ -72,31 +98,38 @@ export const routesOf =
 const titles: Record<number, string> = {
   400: 'Bad request',
   404: 'Not found',
+  405: 'Method not allowed',
   409: 'Conflict',
   410: 'Gone',
   413: 'Payload too large',
   415: 'Unsupported media type',
   422: 'Unprocessable content',
+  429: 'Too many requests',
+  503: 'Overloaded',
 };
 
 function problem(
   error: unknown,
   request: HttpRequest,
   context: InvocationContext,
-): HttpResponseInit {
+): HttpResponseInit & { headers?: Record<string, string> } {
   const instance = new URL(request.url).pathname;
-  if (error instanceof LonghaulError && error.status < 500) {
+  const isOverload = error instanceof OverloadedError;
+  if (isOverload || (error instanceof LonghaulError && error.status < 500)) {
     const { code, status, message, details } = error;
     const document = { type: `urn:longhaul:problem:${code}`, title: titles[status], status };
     return json(
       status,
       { ...document, detail: message, instance, code, ...details },
-      { 'content-type': 'application/problem+json' },
+      {
+        'content-type': 'application/problem+json',
+        ...(isOverload ? { 'retry-after': String(error.retryAfterSeconds) } : {}),
+      },
     );
   }
   // What went wrong inside is for the log; the caller gets a number by which to find it.
   const reference = randomUUID();
-  context.error(`${request.method} ${instance} failed (${reference}):`, error);
+  context.error(`${request.method} ${instance} failed (${reference}):\n${stackOf(error)}`);
   return json(
     500,
     {
@@ -116,83 +149,10 @@ export function json(
   status: number,
   body: unknown,
   headers: Record<string, string> = {},
-): HttpResponseInit {
+): HttpResponseInit & { headers: Record<string, string> } {
   return {
     status,
     body: `${JSON.stringify(body)}\n`,
     headers: { 'content-type': 'application/json', ...headers },
   };
-}
-
-/** The JSON body. @throws UnsupportedMediaTypeError, PayloadTooLargeError, BadRequestError */
-export async function readJson(request: HttpRequest, maxBytes: number): Promise<unknown> {
-  const contentType = request.headers.get('content-type');
-  if (!/^application\/(json|[\w.-]+\+json)\s*(;|$)/i.test(contentType ?? ''))
-    throw new UnsupportedMediaTypeError(contentType);
-  const text = (await readAtMost(request, maxBytes)).toString('utf8');
-  return parse(text);
-}
-
-/** Many values: a JSON array, or one JSON value a line (NDJSON). @throws as `readJson` */
-export async function readItems(request: HttpRequest, maxBytes: number): Promise<unknown[]> {
-  const contentType = request.headers.get('content-type') ?? '';
-  if (/^application\/(x-)?ndjson\s*(;|$)/i.test(contentType)) {
-    const text = (await readAtMost(request, maxBytes)).toString('utf8');
-    const lines = text.split('\n').filter((line) => line.trim() !== '');
-    return lines.map((line, at) => parse(line, ` in line ${at + 1}`));
-  }
-  const value = await readJson(request, maxBytes);
-  if (Array.isArray(value)) return value;
-  throw new BadRequestError('The body is no JSON array. One value a line is application/x-ndjson.');
-}
-
-function parse(text: string, where = ''): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw noJson(cause, where);
-  }
-}
-
-const noJson = (cause: unknown, where: string) =>
-  new BadRequestError(`The body is no JSON${where}: ${(cause as Error).message}.`, [], { cause });
-
-const maxPage = 1000;
-
-/** What a list is asked for by `limit`, `cursor` and filters. @throws BadRequestError */
-export function pageOf({ query }: HttpRequest) {
-  const limit = Number(query.get('limit') ?? 100);
-  if (!Number.isInteger(limit) || limit < 1 || limit > maxPage)
-    throw new BadRequestError(`limit is a whole number from 1 to ${maxPage}.`);
-  const text = (name: string) => query.get(name) ?? undefined;
-  return { limit, cursor: text('cursor'), text };
-}
-
-async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffer> {
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
-    await request.body?.cancel();
-    throw new PayloadTooLargeError(maxBytes);
-  }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    if (size > maxBytes) throw new PayloadTooLargeError(maxBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** The key of a request that is to be taken once. @throws BadRequestError */
-export function idempotencyKey(request: HttpRequest): string | undefined {
-  // The draft makes it a structured-field string, so in quotes; bare ones are common and taken too.
-  const key = request.headers.get('idempotency-key')?.replace(/^"(.*)"$/, '$1');
-  if (key === undefined || (key.length > 0 && key.length <= 255)) return key;
-  throw new BadRequestError('Idempotency-Key has 1 to 255 characters.');
-}
-
-/** `Prefer: wait=N` (RFC 7240, 4.3) in milliseconds, 60 s at most; undefined when not asked for. */
-export function preferredWaitMs(request: HttpRequest): number | undefined {
-  const wait = /(?:^|[,;\s])wait=(\d+)/i.exec(request.headers.get('prefer') ?? '')?.[1];
-  return wait === undefined ? undefined : Math.min(Number(wait), 60) * 1000;
 }

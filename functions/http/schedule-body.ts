@@ -2,15 +2,13 @@
 import { z } from 'zod';
 import { durationSchema as duration } from '../model/duration.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
-import { readBody } from './request-body.ts';
+import { readBody, textOf, timeSchema, typeName } from './request-body.ts';
 
-const time = z.iso
-  .datetime({ offset: true, error: 'write a time such as 2026-12-01T08:00:00Z' })
-  .transform((text) => new Date(text).toISOString());
-const text = z.string().min(1).max(256);
+const time = timeSchema.transform((text) => new Date(text).toISOString());
+const text = textOf(256);
 
 const fields = {
-  type: z.string('is missing: name the job type').min(1),
+  type: typeName,
   input: z.unknown().optional(),
   cron: text.optional(),
   timeZone: text.optional(),
@@ -24,11 +22,11 @@ const fields = {
   endsAt: time.optional(),
   enabled: z.boolean().default(true),
   lane: z.enum(['urgent', 'standard', 'bulk', 'heavy']).optional(),
-  key: text.max(124).optional(),
+  key: textOf(124).optional(),
 };
 export const scheduleBody = z.strictObject(fields);
 export const namedScheduleBody = z.strictObject({
-  id: z.string('is missing: give the schedule an id'),
+  id: z.string('is missing: give the schedule an id').max(100),
   ...fields,
 });
 

@@ -1,6 +1,7 @@
 /** Schedules over HTTP. */
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { BadRequestError } from '../errors.ts';
+import { pathOfJob } from '../model/names.ts';
 import type { Schedule } from '../model/schedule.ts';
 import type { Scheduling } from '../schedules/apply.ts';
 import {
@@ -13,7 +14,8 @@ import {
 } from '../schedules/change.ts';
 import { nextTimes } from '../schedules/times.ts';
 import { answerBatch, readBatch } from './batch.ts';
-import { idempotencyKey, json, pageOf, readJson, routesOf } from './route.ts';
+import { idempotencyKey, pageOf, readJson } from './request.ts';
+import { json, routesOf } from './route.ts';
 import {
   namedScheduleBody,
   patched,
@@ -96,7 +98,7 @@ async function remove(api: SchedulesApi, request: HttpRequest): Promise<HttpResp
 
 async function run(api: SchedulesApi, request: HttpRequest): Promise<HttpResponseInit> {
   const record = await runNow(api, idOf(request), idempotencyKey(request));
-  const location = `/api/jobs/${record.id}`;
+  const location = pathOfJob(record.id);
   return json(202, toStatus(record, api.clock.now()), { location, 'retry-after': '1' });
 }
 

@@ -1,18 +1,21 @@
 /** A job's record as the API shows it. */
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { pathOfJob } from '../model/names.ts';
+import { shownUrl } from '../outbound/address.ts';
 import { countEnded } from '../pipeline/wait.ts';
 
 export function toStatus(record: JobRecord, now: Date) {
-  const { id, type, state, result, error, children, ending, events, ...known } =
+  const { id, type, state, result, error, children, ending, events, callback, ...known } =
     withoutInsides(record);
   // The broker makes it ready without a word to the record.
   const isDue = state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
-  const path = `/api/jobs/${record.id}`;
+  const path = pathOfJob(record.id);
   return {
     id,
     type,
     state: isDue ? 'queued' : state,
     ...known,
+    ...(callback === undefined ? {} : { callback: shownUrl(callback) }),
     ...progressOf(record),
     ...(children ? { children: countsOf(children) } : {}),
     ...(events ? { events: Object.keys(events) } : {}),
@@ -48,7 +51,13 @@ function withoutInsides(record: JobRecord) {
     provisional: _v,
     undoable: _u,
     place: _p,
+    above: _a,
     keep: _k,
+    starts: _d,
+    putBack: _x,
+    // Of other jobs than this one they tell too.
+    claims: _l,
+    foreign: _f,
     ...shown
   } = some;
   return shown;

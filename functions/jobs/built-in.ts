@@ -5,15 +5,11 @@ import { defineJob, type Job, type JobRequest } from '../define-job.ts';
 import { NonRetryableError, RetryAfterError } from '../errors.ts';
 import { durationSchema as duration, toMs } from '../model/duration.ts';
 import { callbackType } from '../model/event.ts';
-import type { Allowed } from '../outbound/address.ts';
+import { shownUrl } from '../outbound/address.ts';
 import { callOut, type OutboundAnswer } from '../outbound/call.ts';
+import { headersSchema } from '../outbound/headers.ts';
+import { type Outbound, secretHeadersOf, signersOf } from '../outbound/receivers.ts';
 import { msUntil } from '../pipeline/backoff.ts';
-
-export interface Outbound {
-  allowed: Allowed;
-  /** Signs callbacks: `whsec_` and a key in base64. */
-  secret: string | undefined;
-}
 
 const hasJson = ({ headers }: OutboundAnswer) =>
   /^application\/([\w.-]+\+)?json\b/i.test(headers['content-type'] ?? '');
@@ -37,7 +33,7 @@ const longestWaitMs = toMs('2h');
 
 /** What is wrong with an answer is wrong for good, or comes back later. */
 function failure(url: string, { status, headers, body }: OutboundAnswer): Error {
-  const told = `${url} answered ${status}${body ? `: ${body.slice(0, 200)}` : ''}`;
+  const told = `${shownUrl(url)} answered ${status}${body ? `: ${body.slice(0, 200)}` : ''}`;
   const later = headers['retry-after'];
   const waitMs = later ? msUntil(later, new Date()) : Number.NaN;
   if ([429, 503].includes(status) && !Number.isNaN(waitMs))
@@ -47,7 +43,7 @@ function failure(url: string, { status, headers, body }: OutboundAnswer): Error 
 }
 
 /** Tells the end of a job to an address, signed by the Standard Webhooks scheme. */
-export const callback = ({ allowed, secret }: Outbound) =>
+export const callback = (outbound: Outbound) =>
   defineJob({
     type: callbackType,
     input: z.object({ url: z.string(), id: z.string(), event: z.record(z.string(), z.unknown()) }),
@@ -56,7 +52,7 @@ export const callback = ({ allowed, secret }: Outbound) =>
     attempts: 10,
     backoff: { initial: '5s', factor: 4, max: '2h' },
     async run({ url, id, event }, job) {
-      if (!secret) throw new NonRetryableError('Set CALLBACK_SECRET: callbacks are signed.');
+      const signers = signersOf(url, outbound);
       const body = JSON.stringify(event);
       const at = new Date();
       const answer = await callOut(
@@ -68,30 +64,37 @@ export const callback = ({ allowed, secret }: Outbound) =>
             'content-type': 'application/cloudevents+json',
             'webhook-id': id,
             'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-            'webhook-signature': new Webhook(secret).sign(id, at, body),
+            // While a secret is being changed the receiver may know either.
+            'webhook-signature': signers
+              .map((secret) => new Webhook(secret).sign(id, at, body))
+              .join(' '),
           },
           timeoutMs: 30_000,
           signal: job.signal,
         },
-        allowed,
+        outbound.allowed,
       );
       if (answer.status >= 200 && answer.status < 300) return { status: answer.status };
       // Standard Webhooks: 410 wants no more; a moved address is to be changed by who gave it.
       throw [404, 405].includes(answer.status)
-        ? new Error(`${url} answered ${answer.status}`)
+        ? new Error(`${shownUrl(url)} answered ${answer.status}`)
         : failure(url, answer);
     },
   });
 
+const longestCall = '9m';
 const call = z.strictObject({
-  url: z.string().min(1),
+  url: z.string().min(1).max(8_192),
   method: z.enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']).default('GET'),
-  headers: z.record(z.string(), z.string()).default({}),
+  /** Kept with the job: what is secret stands in OUTBOUND_HEADERS. */
+  headers: headersSchema.default({}),
   /** Text as it is; anything else as JSON. */
   body: z.unknown().optional(),
   /** Default: 200 to 299. */
-  successCodes: z.array(z.int().min(100).max(599)).optional(),
-  timeout: duration.default('1m'),
+  successCodes: z.array(z.int().min(100).max(599)).max(500).optional(),
+  timeout: duration
+    .refine((text) => toMs(text) <= toMs(longestCall), `is longer than ${longestCall}`)
+    .default('1m'),
 });
 
 /** What an answer of this type has in `calls` is called too, as children. */
@@ -105,20 +108,22 @@ type CallResult = {
 };
 
 /** Runs a web address as a job, in whatever language it is written. */
-export function webCall({ allowed }: Outbound) {
+export function webCall(outbound: Outbound) {
   const type = defineJob({
     type: 'web.call',
     input: call,
     output: z.custom<CallResult>(),
-    timeout: '9m',
+    timeout: longestCall,
     priorities: ['urgent', 'bulk'],
     async run(input, job): Promise<CallResult> {
-      const answer = await job.step('call', () => callOnce(input, job, allowed));
+      const answer = await job.step('call', () => callOnce(input, job, outbound));
       const { status, body } = answer;
       if (!(answer.contentType ?? '').startsWith(callsType)) return { status, body };
       const read = calls.safeParse(body);
       if (!read.success)
-        throw new NonRetryableError(`${input.url} lists no calls: ${z.prettifyError(read.error)}`);
+        throw new NonRetryableError(
+          `${shownUrl(input.url)} lists no calls: ${z.prettifyError(read.error)}`,
+        );
       const listed = read.data;
       const requests: JobRequest<CallResult>[] = listed.calls.map((one) => type.with(one));
       const limit = listed.limit === undefined ? {} : { limit: listed.limit };
@@ -140,7 +145,7 @@ export function webCall({ allowed }: Outbound) {
 async function callOnce(
   { url, method, headers, body, successCodes, timeout }: z.output<typeof call>,
   job: Pick<Job, 'signal'>,
-  allowed: Allowed,
+  outbound: Outbound,
 ) {
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
   const json =
@@ -148,9 +153,9 @@ async function callOnce(
   const answer = await callOut(
     {
       ...{ url, method, body: text, timeoutMs: toMs(timeout), signal: job.signal },
-      headers: { ...json, ...headers },
+      headers: { ...json, ...headers, ...secretHeadersOf(url, outbound) },
     },
-    allowed,
+    outbound.allowed,
   );
   const { status } = answer;
   const isFine = successCodes ? successCodes.includes(status) : status >= 200 && status < 300;

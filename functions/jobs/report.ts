@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { defineJob, type Job } from '../define-job.ts';
 import { NonRetryableError } from '../errors.ts';
 
-const column = z.string().min(1);
+const column = z.string().min(1).max(256);
 
 const input = z
   .strictObject({
@@ -20,15 +20,17 @@ const input = z
       .union([z.string().min(1), z.array(z.record(z.string(), z.unknown())).min(1)])
       .optional(),
     /** … or the name of a blob in the container `inbox`: CSV, or JSON with an array of objects. */
-    blob: z.string().min(1).optional(),
+    blob: z.string().min(1).max(1024).optional(),
     /** Columns whose values make the groups; `bin` groups numbers by ranges of that width. */
     groupBy: z
       .array(z.union([column, z.strictObject({ column, bin: z.number().positive() })]))
-      .min(1),
+      .min(1)
+      .max(20),
     measures: z
       .array(z.strictObject({ column, of: z.enum(['sum', 'mean', 'min', 'max', 'count']) }))
+      .max(100)
       .default([]),
-    /** Rows between two checkpoints. */
+    /** Rows between two checkpoints; more where there would be thousands of them. */
     chunkRows: z.int().min(1).max(100_000).default(5_000),
   })
   .refine(({ data, blob }) => (data === undefined) !== (blob === undefined), {
@@ -55,6 +57,9 @@ interface Group {
 
 const table = z.array(z.record(z.string(), z.union([z.string(), z.number(), z.null()])));
 
+// Each is written: a row at a time a large report would be writes and nothing else.
+const maxCheckpoints = 1_000;
+
 export const report = defineJob({
   type: 'report',
   input,
@@ -71,14 +76,15 @@ export const report = defineJob({
   async run(asked, job) {
     const rows = await readRows(asked, job);
     checkColumns(asked, rows);
+    const chunk = Math.max(asked.chunkRows, Math.ceil(rows.length / maxCheckpoints));
     const groups = await job.checkpoint(
       'aggregate',
       { at: 0, groups: [] as Group[] },
       async (from, save) => {
         const byValues = new Map(from.groups.map((group) => [JSON.stringify(group.values), group]));
-        for (let at = from.at; at < rows.length; at += asked.chunkRows) {
-          for (const row of rows.slice(at, at + asked.chunkRows)) add(asked, byValues, row);
-          const done = Math.min(at + asked.chunkRows, rows.length);
+        for (let at = from.at; at < rows.length; at += chunk) {
+          for (const row of rows.slice(at, at + chunk)) add(asked, byValues, row);
+          const done = Math.min(at + chunk, rows.length);
           await job.progress({ done, of: rows.length, note: `groups: ${byValues.size}` });
           await save({ at: done, groups: [...byValues.values()] });
         }

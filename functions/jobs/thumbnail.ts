@@ -10,7 +10,7 @@ export const thumbnail = defineJob({
       /** The image in base64 … */
       image: z.base64().min(1).optional(),
       /** … or the name of a blob in the container `inbox`. */
-      blob: z.string().min(1).optional(),
+      blob: z.string().min(1).max(1024).optional(),
       width: z.int().min(1).max(4096),
       /** Default: as the image's proportions give it. */
       height: z.int().min(1).max(4096).optional(),

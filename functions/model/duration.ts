@@ -32,6 +32,7 @@ export function isDuration(text: string): text is Duration {
 /** A duration that comes from outside. */
 export const durationSchema = z
   .string()
+  .max(32)
   .regex(pattern, "write a duration such as '30s', '10m' or '2h'")
   .refine((text) => !pattern.test(text) || isDuration(text), {
     error: `is longer than ${longestDuration}`,

@@ -39,6 +39,15 @@ export function asError(thrown: unknown): Error {
   );
 }
 
+/** For a log, with its causes; nothing else of an error, which may hold what is no business of a log. */
+export function stackOf(thrown: unknown, depth = 0): string {
+  const { stack, name, message, cause } = asError(thrown);
+  const own = (stack ?? `${name}: ${message}`).replaceAll(/[\r\n]+/g, '\n  ');
+  return cause instanceof Error && depth < 5
+    ? `${own}\ncaused by ${stackOf(cause, depth + 1)}`
+    : own;
+}
+
 // Of the issues of an input; more than that is no longer read.
 const issuesChars = 20_000;
 

@@ -1,8 +1,8 @@
 /** The CloudEvents 1.0 event by which a job's end is told: reply, completion, later callbacks. */
 import { CloudEvent } from 'cloudevents';
 import { type EndState, hasEnded, type JobRecord } from './job-record.ts';
-import type { OutgoingMessage } from './message.ts';
-import { messageIdOf } from './names.ts';
+import { type OutgoingMessage, ours } from './message.ts';
+import { messageIdOf, pathOfJob } from './names.ts';
 
 export const eventContentType = 'application/cloudevents+json';
 
@@ -44,7 +44,7 @@ function outcomeOf({ id, state, result, error }: JobRecord) {
     return { error: error && { name: error.name, code: error.code, message: error.message } };
   return result && 'json' in result
     ? { result: JSON.parse(result.json) as unknown }
-    : { resultUrl: `/api/jobs/${id}/result` };
+    : { resultUrl: `${pathOfJob(id)}/result` };
 }
 
 /** The message of the job that calls back; its id makes it one, however often it is sent. */
@@ -60,7 +60,7 @@ export function toCallbackMessage(
     messageId: id,
     contentType: 'application/json',
     body: Buffer.from(JSON.stringify({ url, id: event.id, event })),
-    properties: { type: callbackType },
+    properties: { type: callbackType, ...ours },
   };
 }
 

@@ -34,6 +34,8 @@ export interface Provenance {
   parent?: string;
   /** Which child of its parent it is: `index:group`. */
   place?: string;
+  /** Its parent's ancestors, the oldest first: percent-encoded ids with spaces between. */
+  above?: string;
   schedule?: string;
   scheduledFor?: string;
   replyTo?: string;
@@ -43,6 +45,8 @@ export interface Provenance {
   callback?: string;
   /** Notes that are to go with the job: `kind/name`, with spaces between. */
   claims?: string;
+  /** Somebody sent its first message straight to a lane, under an id of their own. */
+  foreign?: string;
 }
 
 /** An attempt that failed. */
@@ -139,6 +143,8 @@ export interface JobRecord extends Provenance {
   undoable?: true;
   ending?: Ending;
   undone?: UndoneStep[];
+  /** The broker's number of the message by which it runs. */
+  sequence?: string;
   /** Runs of this turn that began and did not end, since it last came further. */
   starts?: Start[];
   /** How often it was put back into its queue after the broker had given up on its message. */

@@ -3,7 +3,6 @@
  * application property `type` is required.
  */
 import { randomUUID } from 'node:crypto';
-import { isId } from './id.ts';
 import type { JobRecord, Provenance } from './job-record.ts';
 import { messageIdOf } from './names.ts';
 
@@ -42,29 +41,30 @@ export interface JobMessage extends Provenance {
   startBefore?: string;
   traceparent?: string;
   enqueuedAt?: Date;
-  /** Somebody sent it straight to the lane. */
+  /** Somebody sent it straight to the lane: this message, not only the first of its job. */
   isForeign?: true;
 }
 
-/** Shows that we sent it: strangers have properties such as `createdAt` of their own. */
-const version = 1;
+/** Says that the app sent it; `azure/seal.ts` lets nobody else say so. */
+export const ours = { longhaul: 1 } as const;
 
 /** The same for the same turn of the same job: the broker drops the second. */
 const turnMessageId = (id: string, turn: number) => (turn === 1 ? id : messageIdOf(id, turn));
 
-// Carried as application properties under their own names.
-const properties = [
-  'requestedBy',
-  'parent',
-  'place',
-  'schedule',
-  'scheduledFor',
-  'startBefore',
-  'callback',
-  'claims',
-  'createdAt',
-  'traceparent',
+// Carried as application properties under their own names. Whoever sends to a lane may say some …
+const strangers = ['requestedBy', 'startBefore', 'traceparent'] as const;
+// … and the app alone the others, which decide over other jobs and notes.
+const appsAlone = [
+  ...(['parent', 'place', 'above', 'schedule', 'scheduledFor', 'callback', 'claims'] as const),
+  ...(['createdAt', 'foreign'] as const),
 ] as const;
+const properties = [...strangers, ...appsAlone] as const;
+
+/** What the app says in properties, but for what tracing may write anew. */
+export const ownProperties: readonly string[] = [
+  ...['type', 'attempt', 'turn', 'job', 'key'],
+  ...properties.filter((name) => name !== 'traceparent'),
+];
 
 export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
   const carried = properties.flatMap((name) => (job[name] ? [[name, job[name]] as const] : []));
@@ -80,7 +80,7 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
     ...(at ? { at } : {}),
     properties: {
       type: job.type,
-      longhaul: version,
+      ...ours,
       attempt: job.attempt,
       ...(job.turn === job.attempt ? {} : { turn: job.turn }),
       // A later turn's MessageId is made from the id, and nobody takes it apart again.
@@ -97,17 +97,11 @@ export function fromRecord(
   content: { body: Buffer; contentType: string },
 ): JobMessage {
   const { id, type, attempt, turn, queue, createdAt, key, session, startBefore } = record;
-  const { requestedBy, parent, place, schedule, scheduledFor } = record;
+  const { requestedBy, parent, place, above, schedule, scheduledFor, foreign } = record;
   const { replyTo, replyToSessionId, correlationId, callback, claims } = record;
-  const told = { key, session, startBefore, requestedBy, parent, place, schedule, scheduledFor };
-  const given = Object.entries({
-    ...told,
-    replyTo,
-    replyToSessionId,
-    correlationId,
-    callback,
-    claims,
-  });
+  const told = { key, session, startBefore, requestedBy, parent, place, above, schedule };
+  const back = { replyTo, replyToSessionId, correlationId, callback, claims };
+  const given = Object.entries({ ...told, ...back, scheduledFor, foreign });
   const known = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   return { id, type, attempt, turn, queue, createdAt, ...known, ...content };
 }
@@ -146,19 +140,11 @@ export const moved = (message: OutgoingMessage, id: string): OutgoingMessage => 
   properties: { ...message.properties, job: id },
 });
 
-/**
- * Which job it is of, and which turn. A made MessageId shows that `job` is no claim of a stranger's;
- * under any other the message is the first of a job of its own, whatever it says.
- */
+/** Which job a message of ours is of, and which turn. */
 function identify(messageId: string, job: string | undefined, turn: number) {
   if (job !== undefined && messageId === messageIdOf(job, turn)) return { id: job, turn };
   if (job !== undefined && messageId === messageIdOf(job, movedTo)) return { id: job, turn: 1 };
-  // Of before `job` was said.
-  const suffix = `:${turn}`;
-  const before = messageId.slice(0, -suffix.length);
-  return turn > 1 && messageId.endsWith(suffix) && isId(before)
-    ? { id: before, turn }
-    : { id: messageId, turn: 1 };
+  return { id: messageId, turn: 1 };
 }
 
 /** Delivered again, it is the same job. */
@@ -176,15 +162,17 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     const given = Number(text(name) ?? missing);
     return Number.isInteger(given) && given > 0 ? given : missing;
   };
+  const isOurs = text('longhaul') === String(ours.longhaul);
   const said = count('attempt', 1);
-  const { id, turn } = identify(messageId, text('job'), count('turn', said));
-  const isOurs = text('longhaul') === String(version);
-  const carried = properties.flatMap((name) => {
+  const { id, turn } = isOurs
+    ? identify(messageId, text('job'), count('turn', said))
+    : { id: messageId, turn: 1 };
+  const carried = (isOurs ? properties : strangers).flatMap((name) => {
     const value = text(name);
-    // When a stranger's job was made the broker knows; a time that is none says nothing.
+    // A time that is none says nothing.
     const isTime = name === 'createdAt' || name === 'startBefore';
     const isRead = value !== undefined && !(isTime && Number.isNaN(Date.parse(value)));
-    return isRead && (isOurs || name !== 'createdAt') ? [[name, value] as const] : [];
+    return isRead ? [[name, value] as const] : [];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
   return {
@@ -195,12 +183,12 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     queue: message.queue,
     contentType: message.contentType ?? 'application/json',
     body: message.body,
-    ...lineOf(text('key'), sessionId),
+    ...lineOf(isOurs ? text('key') : undefined, sessionId),
     ...(message.enqueuedAt ? { enqueuedAt: message.enqueuedAt } : {}),
     ...(correlationId ? { correlationId } : {}),
     ...(replyTo ? { replyTo } : {}),
     ...(replyToSessionId ? { replyToSessionId } : {}),
     ...Object.fromEntries(carried),
-    ...(isOurs ? {} : { isForeign: true as const }),
+    ...(isOurs ? {} : { isForeign: true as const, foreign: 'yes' }),
   };
 }

@@ -12,6 +12,12 @@ const hashOf = (text: string) => createHash('sha256').update(text).digest('base6
 
 const safe = (id: string): string => (isId(id) ? id : `~${hashOf(id)}`);
 
+/** Of its end, among those of one who asked: a key of storage and an event's id. Sorts by time. */
+export const endOf = (id: string, finishedAt: string): string => `${finishedAt}_${safe(id)}`;
+
+/** Where the API has it, in links and headers. */
+export const pathOfJob = (id: string): string => `/api/jobs/${encodeURIComponent(id)}`;
+
 /** Of a message about a job: the same for the same thing, so that the broker drops the second. */
 export const messageIdOf = (id: string, ...what: (string | number)[]): string =>
   [safe(id), ...what].join(':');

@@ -35,14 +35,29 @@ function isAllowed(address: string, allowed: Allowed): boolean {
   });
 }
 
+/** An address as it may be told: tokens stand in queries, words of passage before the host. */
+export function shownUrl(text: string): string {
+  if (!URL.canParse(text)) return text.replace(/[?#].*/s, '').slice(0, 200);
+  const { protocol, host, pathname } = new URL(text);
+  return `${protocol}//${host}${pathname}`;
+}
+
+/** True for what never leaves the machine. */
+export function isLoopback({ hostname }: URL): boolean {
+  const host = hostOf(hostname);
+  return host === 'localhost' || (isIP(host) > 0 && ipaddr.process(host).range() === 'loopback');
+}
+
+const hostOf = (hostname: string) => hostname.replace(/^\[|\]$/g, '');
+
 /** @throws AddressRefusedError for what cannot be called, as far as the text says */
 export function checkUrl(text: string, allowed: Allowed): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol))
-    throw new AddressRefusedError(text, 'it is no http or https address');
+    throw new AddressRefusedError(shownUrl(text), 'it is no http or https address');
   if (url.username || url.password)
     throw new AddressRefusedError(url.host, 'it has a user name: put credentials in a header');
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const host = hostOf(url.hostname);
   if (isIP(host) && !isAllowed(host, allowed)) throw notPublic(host);
   return url;
 }
@@ -57,10 +72,9 @@ export const lookupAllowed =
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return done(error, '', 0);
       const named = allowed.includes(hostname);
-      const refused = named
-        ? undefined
-        : addresses.find(({ address }) => !isAllowed(address, allowed));
-      if (refused) return done(notPublic(`${hostname} (${refused.address})`), '', 0);
+      // Which address a name has inside a network is not for who asks.
+      if (!named && addresses.some(({ address }) => !isAllowed(address, allowed)))
+        return done(notPublic(hostname), '', 0);
       if (options.all) return done(null, addresses as never);
       const [first] = addresses;
       done(null, first?.address ?? '', first?.family);

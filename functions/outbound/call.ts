@@ -22,7 +22,7 @@ export interface OutboundAnswer {
 
 const maxBytes = 1024 * 1024;
 
-/** @throws AddressRefusedError; NonRetryableError when no such call can be made; any other Error when nothing came back */
+/** @throws AddressRefusedError; NonRetryableError for an answer that is too large; any other Error when none came */
 export function callOut(call: OutboundCall, allowed: Allowed): Promise<OutboundAnswer> {
   const url = checkUrl(call.url, allowed);
   const request = url.protocol === 'https:' ? requestHttps : requestHttp;
@@ -44,16 +44,15 @@ export function callOut(call: OutboundCall, allowed: Allowed): Promise<OutboundA
     sent.end(body);
   })
     .catch((error: unknown) => {
-      throw notMade(error) ?? error;
+      throw withoutAddress(error, url);
     })
     .finally(late.cancel);
 }
 
-/** A header that is none will be none at the next try. */
-function notMade(error: unknown): NonRetryableError | undefined {
-  const { code, message } = error as { code?: string; message?: string };
-  const isOurs = /^ERR_(INVALID_(HTTP_TOKEN|CHAR|ARG)|HTTP_INVALID_HEADER)/.test(code ?? '');
-  return isOurs ? new NonRetryableError(`No such call: ${message}`, { cause: error }) : undefined;
+/** What the system says of a connection holds addresses of the inside: its code says as much. */
+function withoutAddress(error: unknown, { host }: URL): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return syscall === undefined ? error : new Error(`${host} could not be called: ${code}`);
 }
 
 async function read(response: IncomingMessage): Promise<OutboundAnswer> {

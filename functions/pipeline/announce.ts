@@ -1,6 +1,7 @@
 /** The ends of jobs by who asked for them, so that a page can say "your report is ready". */
 import { createHash } from 'node:crypto';
 import type { JobRecord } from '../model/job-record.ts';
+import { endOf } from '../model/names.ts';
 import type { Notes } from './ports.ts';
 
 export interface Announcement {
@@ -15,7 +16,6 @@ export interface Announcement {
 // A name may hold anything and be as long as it likes; a key of storage may not.
 const kindOf = (requestedBy: string) =>
   `ended ${createHash('sha256').update(requestedBy).digest('hex')}`;
-const nameOf = ({ id, finishedAt }: JobRecord) => `${finishedAt}_${id}`;
 
 /**
  * Nothing for a job of which nobody says who asked for it, and for one that has expired: nobody would
@@ -25,7 +25,7 @@ export async function announce(notes: Notes, record: JobRecord, now: Date): Prom
   const { id, type, state, requestedBy, finishedAt, keepUntil } = record;
   if (!requestedBy || !finishedAt || (keepUntil && new Date(keepUntil) <= now)) return;
   const value = JSON.stringify({ job: id, type, state, finishedAt });
-  await notes.write(kindOf(requestedBy), nameOf(record), value);
+  await notes.write(kindOf(requestedBy), endOf(id, finishedAt), value);
 }
 
 /** Oldest first, page by page: somebody may ask for thousands of jobs in a minute. */
@@ -45,5 +45,6 @@ export async function* announcedAfter(
 }
 
 export async function withdraw(notes: Notes, record: JobRecord): Promise<void> {
-  if (record.requestedBy) await notes.remove(kindOf(record.requestedBy), nameOf(record));
+  const { id, requestedBy, finishedAt = '' } = record;
+  if (requestedBy) await notes.remove(kindOf(requestedBy), endOf(id, finishedAt));
 }

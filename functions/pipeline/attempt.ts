@@ -15,10 +15,11 @@ import { Calls } from './calls.ts';
 import type { KnownType } from './catalogue.ts';
 import { Checkpoint } from './checkpoint.ts';
 import { isOrphan } from './children.ts';
-import { fromBody, keep } from './claim-check.ts';
+import { fromBody, keepJson } from './claim-check.ts';
 import { isDeliveredAgain, putStart, refuseCrashed } from './crashes.ts';
 import type { Gate } from './gate.ts';
 import { createJob } from './job.ts';
+import { toJson } from './json.ts';
 import type { Lease } from './lease.ts';
 import { asHandler } from './on-behalf.ts';
 import { type Happened, invalid } from './outcome.ts';
@@ -111,7 +112,7 @@ async function run(
   const reporter = new Reporter(lease, worker, signal);
   if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
   const suspension = new Suspension(checkpoint.orders);
-  const tools = { checkpoint, reporter, suspension, calls: new Calls() };
+  const tools = { checkpoint, reporter, suspension, calls: new Calls(signal) };
   const running: Run = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
   const happened = await outcomeOf(worker, running, abort, async () => {
@@ -144,7 +145,10 @@ async function outcomeOf(
   } catch (error) {
     const why = whyItEnded(signal, error);
     if (!lease.record.ending || !('error' in why)) return why;
-    return { kind: 'undo-failed', step: nextToUndo(running) ?? '', error: why.error };
+    const step = nextToUndo(running);
+    return step === undefined
+      ? { kind: 'undone' }
+      : { kind: 'undo-failed', step, error: why.error };
   } finally {
     if (!signal.aborted) abort.abort(new AttemptEndedError(lease.record.id));
     // What it left behind may end; the next attempt is not to meet it, if that can be had.
@@ -180,24 +184,35 @@ async function handle(running: Run, input: unknown): Promise<Happened> {
       (reason) => signal.reason instanceof reason,
     );
     // At a shutdown a handler may end in time; not by what it made of a call that was cut off.
-    if (isOver || (signal.aborted && calls.wasCutOff(signal.reason))) throw signal.reason;
-    calls.refuseForgotten();
+    if (isOver || (signal.aborted && calls.wasCutOff)) throw signal.reason;
+    const forgotten = calls.forgotten();
+    if (forgotten) throw forgotten;
     await reporter.flush();
     const result = definition.output
       ? await validate(definition.output, value, 'The result')
       : value;
     const blob = keptBlob(lease.record.id, 'result', lease.owner);
-    const stored = await lease.guard(() => keep(app.blobs, blob, result, 'The result'));
-    await session.commit();
+    const text = toJson(result, 'The result');
+    const stored = await lease.persist(() => keepJson(app.blobs, blob, text));
+    await suspension.during(() => session.commit());
     return { kind: 'returned', result: stored };
   };
   const suspended = async (): Promise<Happened> => {
     const waits = await suspension.suspended;
-    calls.refuseForgotten(true);
+    tellForgotten(running);
     await reporter.flush();
     return { kind: 'waits', waits, checkpoint: await checkpoint.save() };
   };
   return Promise.race([returned(), suspended()]);
+}
+
+/** It may be awaited after the wait. If not, it is told now and not in a month. */
+function tellForgotten({ app: { log }, calls, lease: { record } }: Run): void {
+  const error = calls.forgotten({ ended: true });
+  if (!error) return;
+  const { id, type, attempt } = record;
+  const text = `job ${id} (${type}) waits; if nobody awaits it later, the job will fail: ${error.message}`;
+  log('warn', text, { job: id, type, attempt, error });
 }
 
 /** Ends with the handler, or a little after the abort if the handler does not heed it. */

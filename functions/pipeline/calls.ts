@@ -32,10 +32,17 @@ interface Call {
   loose: boolean;
   error?: unknown;
   isOver?: true;
+  /** It failed when the attempt was over. */
+  isCutOff?: true;
 }
 
 export class Calls {
   readonly #calls = new Set<Call>();
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
 
   /** `what` was not awaited, should it come to that: the beginning of a sentence. */
   watch<T>(what: string, act: () => Promise<T>, { loose = false } = {}): Promise<T> {
@@ -55,20 +62,22 @@ export class Calls {
       (error: unknown) => {
         call.isOver = true;
         call.error = error;
+        if (this.#signal.aborted) call.isCutOff = true;
       },
     );
     return promise;
   }
 
-  /** A call failed by this reason, so that the handler did not get what it asked for. */
-  wasCutOff(reason: unknown): boolean {
-    return [...this.#calls].some(({ error, loose }) => error === reason && !loose);
+  /** A call failed after the attempt was over, whatever it threw: the handler did not get what it asked for. */
+  get wasCutOff(): boolean {
+    return [...this.#calls].some(({ isCutOff, loose }) => isCutOff && !loose);
   }
 
-  /** `ended`: of those alone that have ended. @throws NotAwaitedError for the first that nobody has waited for */
-  refuseForgotten(ended = false): void {
+  /** The first that nobody has waited for; `ended`: of those that have ended. */
+  forgotten({ ended = false } = {}): NotAwaitedError | undefined {
     for (const { what, promise, from, loose, error, isOver } of this.#calls)
       if (!promise.isAwaited && (isOver || !ended) && (!loose || error !== undefined))
-        throw new NotAwaitedError(what, from.stack?.split('\n').slice(3).join('\n'), error);
+        return new NotAwaitedError(what, from.stack?.split('\n').slice(3).join('\n'), error);
+    return undefined;
   }
 }

@@ -2,6 +2,7 @@
 import type { Catalogue, Definition, Duration } from '../define-job.ts';
 import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
+import { callbackType } from '../model/event.ts';
 import type { Lane, Topology } from '../model/topology.ts';
 import { wrongWith } from '../schedules/declared-issues.ts';
 
@@ -54,8 +55,17 @@ export class JobTypes {
     return this.#byName.get(name);
   }
 
+  /** One that anybody may ask for. Only the end of a job makes a callback: we sign what is in it. */
+  findOpen(name: string): KnownType | undefined {
+    return name === callbackType ? undefined : this.find(name);
+  }
+
+  get open(): KnownType[] {
+    return this.all.filter(({ definition }) => this.findOpen(definition.type));
+  }
+
   get names(): string[] {
-    return this.all.map(({ definition }) => definition.type);
+    return this.open.map(({ definition }) => definition.type);
   }
 }
 

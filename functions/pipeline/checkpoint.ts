@@ -34,6 +34,8 @@ export interface Entry {
   order?: number;
   /** What had ended in the handler when it began: code that did not change gets here the same way. */
   after?: string;
+  /** The name under which it was first kept. */
+  first?: string;
   /** It is over, and this is its value. */
   value?: Kept;
   /** It failed. */
@@ -49,13 +51,21 @@ export interface Entry {
 
 // Stands for `undefined`, of which there is no JSON.
 const nothing = '';
-const read = (json: string): unknown => (json === nothing ? undefined : JSON.parse(json));
+
+/** What a checkpoint keeps, again. */
+export const fromText = (text: string): unknown =>
+  text === nothing ? undefined : JSON.parse(text);
+
+/** As a checkpoint keeps it. @throws NonRetryableError, code `not_json` */
+export const toText = (value: unknown, whose: string): string =>
+  value === undefined ? nothing : toJson(value, whose);
 
 type Entries = Record<string, Entry>;
 type Put = [
   kind: EntryKind,
   name: string,
-  what: { value: unknown } | { cursor: unknown },
+  /** As JSON text. */
+  what: { value: string } | { cursor: string },
   also: Partial<JobRecord>,
   more?: Pick<Entry, 'after' | 'undo'>,
 ];
@@ -80,9 +90,12 @@ export class Checkpoint {
   #blobsMade = 0;
   #putsMade = 0;
   readonly #lastPut = new Map<string, number>();
+  readonly #latest = new Map<string, Promise<unknown>>();
   #order: number;
   /** What the handler was told, that no write has yet. */
   #isAhead = false;
+  /** The write of what it was told last. */
+  #told: Promise<void> = Promise.resolve();
   /** What goes with the next write, and that write; it begins when the one before it is done. */
   #next: { changes: Change[]; done: Promise<void> } | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -111,7 +124,7 @@ export class Checkpoint {
     if (this.#visited.has(name)) throw new StepRepeatedError(name);
     const former = formerly.find((old) => this.get(name) === undefined && this.get(old));
     if (former !== undefined) {
-      this.#entries[name] = this.#entries[former] as Entry;
+      this.#entries[name] = { first: former, ...(this.#entries[former] as Entry) };
       delete this.#entries[former];
       const failed = this.#failedBefore.get(former);
       if (failed) this.#failedBefore.set(name, failed);
@@ -124,17 +137,16 @@ export class Checkpoint {
   }
 
   /** It failed: the handler may try it again. Resolves when the handler may know; goes with the next write. */
-  fail(kind: EntryKind, name: string, failure: Omit<KeptFailure, 'order'>): Promise<void> {
+  async fail(kind: EntryKind, name: string, failure: Omit<KeptFailure, 'order'>): Promise<void> {
+    const { attempt } = this.#lease.record;
+    const { failed: before, cursor } = this.get(name) ?? {};
+    const met = before?.attempt === attempt ? before.met : [];
+    const failed = { attempt, met: [...met, { ...failure, order: ++this.#order }] };
+    this.note(kind, name, { ...(cursor ? { cursor } : {}), failed });
+    this.#isAhead = true;
+    this.#meetFailure(name);
     // What ended before it is told before it, now as in every run to come.
-    return this.#onceWritten(() => {
-      const { attempt } = this.#lease.record;
-      const { failed: before, cursor } = this.get(name) ?? {};
-      const met = before?.attempt === attempt ? before.met : [];
-      const failed = { attempt, met: [...met, { ...failure, order: ++this.#order }] };
-      this.note(kind, name, { ...(cursor ? { cursor } : {}), failed });
-      this.#isAhead = true;
-      this.#meetFailure(name);
-    });
+    await (this.#next?.done ?? this.#last).catch(() => undefined);
   }
 
   /** A wait is over that could have ended otherwise. */
@@ -147,7 +159,7 @@ export class Checkpoint {
    * run might be told otherwise, and both would have been done.
    */
   async flush(): Promise<void> {
-    if (this.#isAhead) await this.write((record) => record);
+    await (this.#isAhead ? this.write((record) => record) : this.#told);
   }
 
   /** A kept failure is met once more. */
@@ -163,7 +175,16 @@ export class Checkpoint {
 
   #meetFailure(name: string): void {
     this.#visited.delete(name);
-    this.#ended.push(`!${name}`);
+    this.met(`!${this.#firstOf(name)}`);
+  }
+
+  /** The handler was told something by which it may take another way. */
+  met(what: string): void {
+    this.#ended.push(what);
+  }
+
+  #firstOf(name: string): string {
+    return this.get(name)?.first ?? name;
   }
 
   /** In which situation a step begins that was not kept. */
@@ -198,41 +219,46 @@ export class Checkpoint {
   async valueOf(name: string, which: 'value' | 'cursor' = 'value'): Promise<() => unknown> {
     const stored = this.get(name)?.[which];
     const text = () => (stored ? kept(this.#blobs, stored) : Promise.resolve(nothing));
-    const json = await this.#lease.guard(text);
-    if (which === 'value') this.#ended.push(name);
-    return () => read(json);
+    const json = await this.#lease.persist(text);
+    if (which === 'value') this.met(this.#firstOf(name));
+    return () => fromText(json);
   }
 
-  /** Resolves with a copy, as every run to come will read it, when it is kept; `also` goes into the record with the same write. @throws NonRetryableError, code `not_json` */
+  /**
+   * Resolves with a copy, as every run to come will read it, when it is kept; `also` goes into the record
+   * with the same write.
+   */
   async put(...what: Put): Promise<unknown> {
     const put = this.#put(...what);
     this.#puts.add(put);
+    this.#latest.set(what[1], put);
     return put.finally(() => this.#puts.delete(put));
   }
 
   async #put(...[kind, name, what, also, more = {}]: Put): Promise<unknown> {
     const which = 'value' in what ? 'value' : 'cursor';
     const put = ++this.#putsMade;
-    const value = 'value' in what ? what.value : what.cursor;
-    const whose = which === 'value' ? `The value of '${name}'` : `What '${name}' saves`;
+    const json = 'value' in what ? what.value : what.cursor;
     // Its number is taken before anything is awaited: beside it others keep values.
     const blob = this.#newBlob('kept');
-    const json = value === undefined ? nothing : toJson(value, whose);
-    const stored = await this.#lease.guard(() => keepJson(this.#blobs, blob, json, inPlaceChars));
-    // One that was put later was faster.
-    if ((this.#lastPut.get(name) ?? 0) > put) return read(json);
+    const stored = await this.#lease.persist(() => keepJson(this.#blobs, blob, json, inPlaceChars));
+    if ((this.#lastPut.get(name) ?? 0) > put) {
+      // One that was put later was faster, and stands for it.
+      await this.#latest.get(name);
+      return fromText(json);
+    }
     this.#lastPut.set(name, put);
-    const { cursor, failed } = this.get(name) ?? {};
+    const { cursor, failed, first } = this.get(name) ?? {};
     if (cursor && 'blob' in cursor) this.#stale.push(cursor.blob);
     // Of this attempt: the handler met it, and went on to here.
     const met = failed?.attempt === this.#lease.record.attempt ? { failed } : {};
-    this.note(kind, name, { [which]: stored, ...met, ...more });
+    this.note(kind, name, { [which]: stored, ...met, ...more, ...(first ? { first } : {}) });
     if (which === 'value') {
       this.end(name);
-      this.#ended.push(name);
+      this.met(this.#firstOf(name));
     }
     await this.write((record) => ({ ...withoutStarts(record), ...also }));
-    return read(json);
+    return fromText(json);
   }
 
   /** Goes with the next write. */
@@ -254,7 +280,10 @@ export class Checkpoint {
       const changes = [change];
       const done = this.#last.then(() => {
         this.#next = undefined;
-        return this.#write(changes);
+        const carriesTold = this.#isAhead;
+        const written = this.#write(changes);
+        if (carriesTold) this.#told = written;
+        return written;
       });
       this.#last = done.catch(() => undefined);
       this.#next = { changes, done };
@@ -280,29 +309,26 @@ export class Checkpoint {
     await Promise.all(stale.map((blob) => this.#blobs.remove(blob).catch(() => undefined)));
   }
 
-  /** Acts once all that was begun is written, or has failed, before anything more begins. */
-  async #onceWritten<T>(act: () => T): Promise<Awaited<T>> {
-    let last: unknown;
-    while (last !== this.#last) {
-      last = this.#last;
-      await last;
-    }
-    return await act();
-  }
-
   /** Resolves once nothing is being kept any more: what was done is not to be lost to a slow write. */
   async idle(): Promise<void> {
     await Promise.allSettled(this.#puts);
   }
 
-  /** For a record that somebody else writes. */
-  save(): Promise<Kept> {
-    return this.#onceWritten(() => this.#keepEntries());
+  /** For a record that somebody else writes: once all that was begun is written, or has failed. */
+  async save(): Promise<Kept> {
+    let last: unknown;
+    while (last !== this.#last) {
+      last = this.#last;
+      await last;
+    }
+    return this.#keepEntries();
   }
 
   // A new name each time: a worker that lost its lock must not change what the record points to.
   #keepEntries(): Promise<Kept> {
-    return keepJson(this.#blobs, this.#newBlob('checkpoint'), JSON.stringify(this.#entries));
+    const blob = this.#newBlob('checkpoint');
+    const json = JSON.stringify(this.#entries);
+    return this.#lease.persist(() => keepJson(this.#blobs, blob, json));
   }
 
   #newBlob(what: string): string {

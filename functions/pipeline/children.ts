@@ -12,6 +12,8 @@ import type { Run } from './run.ts';
 import { type Submitting, submit } from './submit.ts';
 import { groupNamed } from './wait.ts';
 
+/** A tree of any use has a few levels; one that calls itself has no end. */
+const maxDepth = 20;
 /** So many requests fit in the parent's record, a bit for each. */
 const maxChildren = 50_000;
 const atOnce = 500;
@@ -69,6 +71,12 @@ export async function sendChildren(
   { requests, limit, signal }: Sending,
 ): Promise<void> {
   if (limit !== undefined) refuseMixedLanes(app, name, requests);
+  const above = ancestorsOf(parent);
+  if (above.length >= maxDepth)
+    throw new NonRetryableError(
+      `'${name}' would be ${maxDepth} deep in children of children: do the work in fewer levels.`,
+      { code: 'too_deep' },
+    );
   const ids = idsOf(parent.id, name, group);
   const sent = new Set((await app.records.readMany(ids)).map(({ id }) => id));
   await inParts(requests, atOnce, async (given, index) => {
@@ -83,6 +91,7 @@ export async function sendChildren(
       id,
       parent: parent.id,
       place: placeOfChild(name, index),
+      above: above.map(encodeURIComponent).join(' '),
       ...(requestedBy ? { requestedBy } : {}),
       ...(limit === undefined
         ? {}
@@ -92,6 +101,12 @@ export async function sendChildren(
     });
   });
 }
+
+/** From the oldest down to its parent. */
+const ancestorsOf = ({ above, parent }: JobRecord): string[] => [
+  ...(above?.split(' ').map(decodeURIComponent) ?? []),
+  ...(parent !== undefined ? [parent] : []),
+];
 
 /** The sessions of a line are one queue's: in two lanes each would let as many run. */
 function refuseMixedLanes(
@@ -157,21 +172,26 @@ export async function firstFailure(
 }
 
 /**
- * True for a child that outlived its parent: it was sent, or is about to start, after the parent failed
- * or was cancelled, and the word of that came before it had a record.
+ * True for a child that outlived its parent: it was sent, or is about to start, after the parent or one
+ * above it failed or was cancelled, and the word of that came before it had a record, or is still on its
+ * way down.
  */
 export async function isOrphan({ records }: Submitting, child: JobRecord): Promise<boolean> {
   const { id, parent, place } = child;
   if (parent === undefined || place === undefined) return false;
   const found = await records.read(parent);
   if (!found) return false;
-  const { state } = found.record;
-  if (state === 'failed' || state === 'cancelled' || found.record.ending) return true;
+  if (hasFallen(found.record)) return true;
+  const above = await records.readMany(ancestorsOf(child).slice(0, -1));
+  if (above.some(hasFallen)) return true;
   const { group, index } = fromPlace(place);
   const known = groupNamed(found.record, group);
   // Started again, the parent has other children.
   return !known || idOfChild(parent, group, known, index) !== id;
 }
+
+const hasFallen = ({ state, ending }: JobRecord): boolean =>
+  state === 'failed' || state === 'cancelled' || ending !== undefined;
 
 const idsOf = (parent: string, name: string, group: ChildGroup): string[] =>
   Array.from({ length: group.of }, (_, index) => idOfChild(parent, name, group, index));

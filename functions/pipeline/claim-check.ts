@@ -3,7 +3,7 @@ import { BadMessageError, NonRetryableError } from '../errors.ts';
 import type { Kept } from '../model/job-record.ts';
 import { blobContentType } from '../model/message.ts';
 import { folderOf, inputBlob } from '../model/names.ts';
-import { toJson } from './json.ts';
+import { fromJson, toJson } from './json.ts';
 import type { Blobs } from './ports.ts';
 
 // A Standard namespace takes messages of 256 KB; half leaves room for a batch and its properties.
@@ -52,11 +52,15 @@ export async function fromBody(blobs: Blobs, id: string, message: Body): Promise
 
 function parse(content: Buffer): unknown {
   try {
-    return JSON.parse(content.toString('utf8'));
-  } catch (cause) {
-    throw new BadMessageError((cause as Error).message, { cause });
+    return fromJson(content.toString('utf8'));
+  } catch (error) {
+    throw unreadable(error as Error);
   }
 }
+
+/** What a parser says shows a piece of what it read, and this goes to logs. */
+const unreadable = ({ message }: Error) =>
+  new BadMessageError(/^It is nested/.test(message) ? 'it is nested too deep' : 'it is no JSON');
 
 /** The blob that a message names in place of its input; undefined when it names none. */
 function blobNamed({ body }: Body): string | undefined {

@@ -5,7 +5,12 @@
 import { type EndedRecord, toCallbackMessage, toEventMessage } from '../model/event.ts';
 import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
-import { type JobMessage, type OutgoingMessage, toMessage } from '../model/message.ts';
+import {
+  type IncomingMessage,
+  type JobMessage,
+  type OutgoingMessage,
+  toMessage,
+} from '../model/message.ts';
 import { sessionOfJob, sessionOfSchedule } from '../model/names.ts';
 import { toNewsMessage } from '../model/news.ts';
 import type { Topology } from '../model/topology.ts';
@@ -26,6 +31,21 @@ const complete = { kind: 'complete' } as const;
 /** An earlier delivery decided this turn, and may have died before it settled. */
 export const wasDecided = ({ state, turn }: JobRecord, message: JobMessage): boolean =>
   hasEnded(state) || state === 'waiting' || turn > message.turn;
+
+/**
+ * Another message of the turn that runs: the broker knows copies for an hour only. The one by which it
+ * runs comes back until the turn is decided.
+ */
+export const isCopy = (
+  { state, turn, sequence }: JobRecord,
+  message: JobMessage,
+  incoming: IncomingMessage,
+): boolean =>
+  state === 'running' &&
+  turn === message.turn &&
+  sequence !== undefined &&
+  incoming.sequence !== undefined &&
+  incoming.sequence !== sequence;
 
 export function consequences(
   record: JobRecord,

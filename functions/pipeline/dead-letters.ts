@@ -2,16 +2,17 @@
  * Messages that the broker gave up on. What only was handed over too often is put back; the job of any
  * other is told as failed. The messages stay where they are.
  */
-import { isRefusal } from '../errors.ts';
+import { BadMessageError, isRefusal } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
-import { fromMessage, type JobMessage } from '../model/message.ts';
+import type { JobMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
-import { settlementOf, wasDecided } from './consequences.ts';
+import { isCopy, settlementOf, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
 import { takeCompletions } from './news.ts';
 import { type Decisive, decide, noRetries } from './outcome.ts';
 import type { DeadLetter, Delivery, Stored } from './ports.ts';
+import { readMessage } from './sender.ts';
 import { record, settle } from './settle.ts';
 import { readOrMake } from './submit.ts';
 
@@ -106,8 +107,12 @@ const mayGoOn = (reason: string | undefined, { etag }: Stored, { isForeign }: Jo
 
 /** True if the job had not ended: nobody got to its end, or nobody took it before it expired. */
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
-  const job = fromMessage(message);
-  const stored = await readOrMake(app, job);
+  const job = readMessage(message, app.topology);
+  const stored = await readOrMake(app, job).catch((error: unknown) => {
+    // Put aside when it came, and of no job.
+    if (error instanceof BadMessageError) return undefined;
+    throw error;
+  });
   if (!stored) return false;
   const delivery = alreadySettled(message);
   if (wasDecided(stored.record, job)) {
@@ -118,6 +123,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
     await settle(app, stored.record, job, delivery);
     return false;
   }
+  if (isCopy(stored.record, job, message)) return false;
   const times = (stored.record.putBack ?? 0) + 1;
   const happened: Decisive =
     mayGoOn(reason, stored, job) && times <= mostPutBack

@@ -3,14 +3,14 @@
  *
  * Read `outcome.ts` for what follows from what happened, `settle.ts` for the order of the writes.
  */
-import { LockLostError } from '../errors.ts';
+import { BadMessageError, LockLostError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
-import { fromMessage, type JobMessage } from '../model/message.ts';
+import type { JobMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { KnownType } from './catalogue.ts';
-import { tellings, wasDecided } from './consequences.ts';
+import { isCopy, tellings, wasDecided } from './consequences.ts';
 import { companyOf, takeBackStart } from './crashes.ts';
 import type { Place } from './gate.ts';
 import { handBack, hold, pauseOrStop } from './hand-back.ts';
@@ -18,6 +18,7 @@ import { Lease } from './lease.ts';
 import { decide, type Happened, noRetries } from './outcome.ts';
 import type { Delivery, Stored } from './ports.ts';
 import { isStartedAgain, startedAgain } from './retry.ts';
+import { readMessage } from './sender.ts';
 import { takeBackState } from './session-state.ts';
 import { answer, record, sendAll, settle } from './settle.ts';
 import { fromMessageAlone, readOrMake } from './submit.ts';
@@ -38,7 +39,7 @@ const invocationMs = 125 * 60_000;
 const lookEveryMs = 5_000;
 
 async function deliver(worker: Working, delivery: Delivery): Promise<void> {
-  const message = fromMessage(delivery.message);
+  const message = readMessage(delivery.message, worker.topology);
   const lane = laneOf(worker.topology, message.queue)?.name ?? '';
   const { timeout = '5m' } = worker.types.find(message.type)?.policy ?? {};
   const until = worker.clock.now().getTime() + invocationMs - toMs(timeout);
@@ -65,9 +66,13 @@ async function untilDue(worker: Working, id: string, ms: number): Promise<void> 
   for (let left = ms; left > 0 && !worker.stopping.aborted; left -= lookEveryMs) {
     await pauseOrStop(worker, Math.min(left, lookEveryMs));
     const stored = await worker.records.read(id).catch(() => undefined);
-    if (stored?.record.cancelRequestedAt !== undefined) return;
+    if (stored && isToBeCancelled(stored.record)) return;
   }
 }
+
+/** One that is undone already waits for its next try all the same. */
+const isToBeCancelled = ({ cancelRequestedAt, ending }: JobRecord): boolean =>
+  cancelRequestedAt !== undefined && !ending;
 
 async function once(
   worker: Working,
@@ -75,7 +80,9 @@ async function once(
   delivery: Delivery,
   { isAlone }: Place,
 ): Promise<Next> {
-  const known = worker.types.find(message.type);
+  const known = message.isForeign
+    ? worker.types.findOpen(message.type)
+    : worker.types.find(message.type);
   const found = await findJob(worker, message, delivery, known);
   if (!found) return answered;
   const { stored, happened } = found;
@@ -83,9 +90,12 @@ async function once(
     await settle(worker, stored.record, message, delivery);
     return answered;
   }
+  if (isCopy(stored.record, message, delivery.message)) {
+    await answer(delivery, { kind: 'complete' });
+    return answered;
+  }
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
-  if (early > 0 && stored.record.cancelRequestedAt === undefined)
-    return { kind: 'again', inMs: early };
+  if (early > 0 && !isToBeCancelled(stored.record)) return { kind: 'again', inMs: early };
   const decided = await work(worker, { stored, message, delivery, known, isAlone }, happened);
   if (!decided) return { kind: 'hand back' };
   const { kind } = await settle(worker, decided, message, delivery);
@@ -98,6 +108,22 @@ async function tellRemoved(worker: Working, message: JobMessage): Promise<void> 
   if (!state || at === undefined) return;
   const ended = { ...fromMessageAlone(worker, message), state, finishedAt: at };
   await sendAll(worker, tellings(ended, worker.topology));
+}
+
+function badMessage(error: unknown): BadMessageError {
+  if (error instanceof BadMessageError) return error;
+  throw error;
+}
+
+/** Nothing is made of it, and the job that it names is as it was. */
+async function refuse(
+  { log }: Working,
+  { queue }: JobMessage,
+  delivery: Delivery,
+  { code, message }: BadMessageError,
+): Promise<void> {
+  log('warn', `a message in ${queue} is refused: ${message}`);
+  await answer(delivery, { kind: 'dead-letter', reason: code, description: message });
 }
 
 interface Found {
@@ -113,7 +139,11 @@ async function findJob(
   delivery: Delivery,
   known: KnownType | undefined,
 ): Promise<Found | undefined> {
-  const stored = await readOrMake(worker, message);
+  const stored = await readOrMake(worker, message).catch((error: unknown) => badMessage(error));
+  if (stored instanceof BadMessageError) {
+    await refuse(worker, message, delivery, stored);
+    return undefined;
+  }
   if (!stored) {
     await tellRemoved(worker, message);
     await answer(delivery, { kind: 'complete' });
@@ -141,7 +171,8 @@ async function work(
   known?: Happened,
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
-  const lease = new Lease(worker, stored, worker.newOwner(), startedAt);
+  const { sequence } = of.delivery.message;
+  const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence });
   let isDecided = false;
   try {
     const happened = known ?? (await attempt(worker, { ...of, lease, startedAt }));

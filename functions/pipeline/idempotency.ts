@@ -33,28 +33,30 @@ export async function submitOnce(
   const checked = await check(app, request, origin);
   const id = newIdFor(app, checked);
   const { schedule } = origin;
+  // Who asks for others has keys of each of them.
+  const name = hash(JSON.stringify([key, request.options?.requestedBy ?? null]));
   const fingerprint = hash(JSON.stringify(schedule ? { ...request, schedule } : request));
   const claim = JSON.stringify({ id, request: fingerprint });
-  const standing = await app.notes.claim(kind, hash(key), claim);
+  const standing = await app.notes.claim(kind, name, claim);
   const claimed = JSON.parse(standing) as { id: string; request: string };
   if (claimed.request !== fingerprint) throw new IdempotencyKeyReusedError();
   const existing = claimed.id === id ? undefined : await app.records.read(claimed.id);
   if (existing) return { record: existing.record, deduplicated: false, replayed: true };
   if (claimed.id !== id && (await app.removal.removed(claimed.id)) !== undefined) {
     // What was kept of that job is gone, and its id with it.
-    await app.notes.replace(kind, hash(key), claim, standing);
+    await app.notes.replace(kind, name, claim, standing);
     return submitOnce(app, request, key, origin);
   }
   const submitted = await accept(app, request, checked, {
     ...origin,
     id: claimed.id,
-    claim: `${kind}/${hash(key)}`,
+    claim: `${kind}/${name}`,
   });
   if (submitted.record.id !== claimed.id) {
     // An equal job stands for it: the key is to give that one again, also once it has ended.
     const answered = JSON.stringify({ ...claimed, id: submitted.record.id });
-    await app.notes.replace(kind, hash(key), answered, standing);
-    await goWith(app, submitted.record.id, `${kind}/${hash(key)}`);
+    await app.notes.replace(kind, name, answered, standing);
+    await goWith(app, submitted.record.id, `${kind}/${name}`);
   }
   return { ...submitted, replayed: false };
 }

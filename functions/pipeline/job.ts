@@ -7,7 +7,7 @@ import { createSteps } from './steps.ts';
 import { createWaits } from './waits.ts';
 
 export function createJob(run: Run, session: KeyState): Job {
-  const { lease, signal, reporter, undo, calls, suspension } = run;
+  const { lease, signal, checkpoint, reporter, undo, calls, suspension } = run;
   const { blobs, log } = run.app;
   const { id, type, attempt, requestedBy, parent, schedule, scheduledFor } = lease.record;
   return {
@@ -26,12 +26,19 @@ export function createJob(run: Run, session: KeyState): Job {
           suspension.during(async () => {
             signal.throwIfAborted();
             const bytes = Buffer.from(content);
-            if (!undo) await blobs.write(fileBlob(id, name), bytes, contentType);
+            if (!undo) await checkpoint.flush();
+            if (!undo)
+              await lease.persist(() => blobs.write(fileBlob(id, name), bytes, contentType));
             return { name, bytes: bytes.length };
           }),
         ),
       readInbox: (name) =>
-        calls.watch(`Reading '${name}'`, () => suspension.during(() => blobs.readInbox(name))),
+        calls.watch(`Reading '${name}'`, () =>
+          suspension.during(async () => {
+            signal.throwIfAborted();
+            return lease.persist(() => blobs.readInbox(name));
+          }),
+        ),
     },
     log: (message) => log('info', `job ${id}: ${message}`, { job: id, type, attempt }),
     // The last report is written with the result, whoever waits for it.

@@ -1,4 +1,7 @@
-/** Values of handlers as JSON text: what JSON would change or drop is refused, by its path. */
+/**
+ * JSON text from outside, and values of handlers as JSON text: what JSON would change or drop is
+ * refused, by its path.
+ */
 import { NonRetryableError, toPointer } from '../errors.ts';
 
 /** What stands in the way of a value's coming back as it was; undefined if nothing does. */
@@ -11,7 +14,7 @@ function whyNot(value: unknown): string | undefined {
     case 'symbol':
       return `is a ${typeof value}`;
     case 'object':
-      return isUnlikeJson(value) ? `is a ${value?.constructor.name}` : undefined;
+      return isUnlikeJson(value) || isEmptied(value) ? `is a ${nameOfClass(value)}` : undefined;
     default:
       return undefined;
   }
@@ -28,6 +31,31 @@ const isUnlikeJson = (value: object | null): boolean =>
   value instanceof Promise ||
   value instanceof ArrayBuffer ||
   ArrayBuffer.isView(value);
+
+const maxNesting = 100;
+
+/** What reads it goes down by calling itself, and its stack has an end. @throws SyntaxError */
+export function fromJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxNesting) throw new SyntaxError(`It is nested more than ${maxNesting} deep`);
+    level = level.flatMap((one) =>
+      Object.values(one ?? {}).filter((inner) => typeof inner === 'object'),
+    );
+  }
+  return value;
+}
+
+const nameOfClass = (value: object | null): string => value?.constructor?.name ?? 'class';
+
+/** Of one of a class that shows nothing (URLSearchParams, Headers) nothing would be left. */
+function isEmptied(value: object | null): boolean {
+  if (value === null || Array.isArray(value) || 'toJSON' in value) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  return !isPlain && Object.keys(value).length === 0;
+}
 
 /** `what`: whose value it is, at the beginning of a sentence. @throws NonRetryableError, code `not_json` */
 export function toJson(value: unknown, what: string): string {

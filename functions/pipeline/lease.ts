@@ -23,7 +23,7 @@ export class Lease {
   readonly #removal: Pick<Removal, 'removed'>;
   readonly #clock: Clock;
   readonly #begun: number;
-  readonly #startedAt: string | undefined;
+  readonly #run: { startedAt?: string; sequence?: string | undefined };
   #stored: Stored;
   /** Whose writes were seen when this claim began; anybody else's mean that it is lost. */
   readonly #before: { owner: string | undefined; turn: number };
@@ -35,15 +35,18 @@ export class Lease {
   /** Ends the run. */
   onFailure: (error: unknown) => void = () => undefined;
 
-  /** `startedAt`: when this run began, for a record that does not say so yet. */
+  /**
+   * `startedAt`: when this run began, for a record that does not say so yet; `sequence`: the broker's
+   * number of its message.
+   */
   constructor(
     { records, removal, clock }: Leasing,
     stored: Stored,
     owner: string,
-    startedAt?: string,
+    run: { startedAt?: string; sequence?: string | undefined } = {},
   ) {
     this.owner = owner;
-    this.#startedAt = startedAt;
+    this.#run = run;
     this.#records = records;
     this.#removal = removal;
     this.#clock = clock;
@@ -80,8 +83,13 @@ export class Lease {
 
   /** Writes something of a run that is under way. @throws LockLostError */
   note(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
-    const began = this.#startedAt ? { startedAt: this.#startedAt } : {};
-    return this.write((record) => ({ ...began, ...change(record), state: 'running' }));
+    const { startedAt, sequence } = this.#run;
+    return this.write((record) => ({
+      ...(startedAt ? { startedAt } : {}),
+      ...change(record),
+      ...(sequence === undefined ? {} : { sequence }),
+      state: 'running',
+    }));
   }
 
   /** Applies `change` to the newest record and writes it. @throws LockLostError */
@@ -93,13 +101,13 @@ export class Lease {
       for (let tries = 1; ; tries++) {
         const next = { ...change(this.#stored.record), owner: this.owner, writes };
         try {
-          this.#stored = await this.#persist(() => this.#records.write(next, this.#stored.etag));
+          this.#stored = await this.persist(() => this.#records.write(next, this.#stored.etag));
           return this.#stored.record;
         } catch (error) {
           if (!(error instanceof ConflictError)) throw error;
           // It is no other writer that is in the way so often.
           if (tries === maxTries) throw this.#fail(error);
-          await this.#readAgain((id) => this.#persist(() => this.#records.read(id)));
+          await this.#readAgain((id) => this.persist(() => this.#records.read(id)));
           // An answer that got lost: the record has what this worker wrote.
           if (this.record.owner === this.owner && this.record.writes === writes) return this.record;
         }
@@ -115,14 +123,32 @@ export class Lease {
     });
   }
 
-  /** Storage that fails at something of this run ends the run, whatever the handler makes of it. */
+  /**
+   * Storage that fails at something of this run ends the run, whatever the handler makes of it. What has
+   * a name of ours is a refusal, or the end of the attempt.
+   */
   async guard<T>(act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {
-      if (!(error instanceof LonghaulError && error.status < 500)) this.#fail(error);
+      if (!(error instanceof LonghaulError)) this.#fail(error);
       throw error;
     }
+  }
+
+  /** The same, tried again for about a minute: for what may be done twice. */
+  persist<T>(act: () => Promise<T>): Promise<T> {
+    return this.guard(async () => {
+      for (const ms of againAfterMs) {
+        try {
+          return await act();
+        } catch (error) {
+          if (error instanceof LonghaulError) throw error;
+        }
+        await pause(this.#clock, ms);
+      }
+      return act();
+    });
   }
 
   /** What the handler makes of it is not to be kept: in the next run the same may succeed. */
@@ -130,20 +156,6 @@ export class Lease {
     this.#failure ??= error;
     this.onFailure(error);
     return error;
-  }
-
-  #persist<T>(act: () => Promise<T>): Promise<T> {
-    return this.guard(async () => {
-      for (const ms of againAfterMs) {
-        try {
-          return await act();
-        } catch (error) {
-          if (error instanceof ConflictError) throw error;
-        }
-        await pause(this.#clock, ms);
-      }
-      return act();
-    });
   }
 
   /** A worker that stood still for long must not write the record of a job that was removed since. */

@@ -22,6 +22,7 @@ export interface RecordFilter {
   key?: string | undefined;
   parent?: string | undefined;
   schedule?: string | undefined;
+  requestedBy?: string | undefined;
 }
 
 export interface Records {
@@ -97,8 +98,8 @@ export interface Notes {
   claim(kind: string, name: string, value: string): Promise<string>;
   /** Writes it if it is still `instead`; false when another was first. */
   replace(kind: string, name: string, value: string, instead: string): Promise<boolean>;
-  /** With `value`, only if it is in what the note says. */
-  remove(kind: string, name: string, value?: string): Promise<void>;
+  /** With `id`, only if the note stands for that job (`isClaimOf`). */
+  remove(kind: string, name: string, id?: string): Promise<void>;
   /** Names that sort before this one. */
   list(kind: string, before: string): Promise<string[]>;
   /** Notes whose names sort after this one, in order; a thousand at most. */

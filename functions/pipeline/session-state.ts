@@ -53,8 +53,11 @@ export class KeyState {
 
   async get<T>(): Promise<T | undefined> {
     const port = this.#port();
-    const pending = this.#pending;
-    return (pending === undefined ? await this.#found(port) : JSON.parse(pending)) as T | undefined;
+    if (this.#pending !== undefined) return JSON.parse(this.#pending) as T;
+    const found = await this.#found(port);
+    // By the next attempt another job may have changed it, and with it the way.
+    this.#run.checkpoint.met(`session ${JSON.stringify(found)}`);
+    return found as T | undefined;
   }
 
   /** @throws NonRetryableError for what is no JSON or too large */
@@ -72,13 +75,16 @@ export class KeyState {
 
   /** Writes what was set. @throws LockLostError */
   async commit(): Promise<void> {
-    if (this.#pending === undefined) return;
+    const { lease, checkpoint, delivery, signal } = this.#run;
+    // One that a run before this one left is not to stay either.
+    if (this.#pending === undefined) return takeBackState(delivery, lease.record);
     const port = this.#port();
-    const { lease, checkpoint } = this.#run;
     const before = await this.#found(port);
     await checkpoint.flush();
     // From `running` on, a cancel waits for this worker: else it could end a job that leaves a state.
     if (lease.record.state !== 'running') await lease.note((record) => record);
+    // Storage may have taken its time.
+    signal.throwIfAborted();
     // Crash here, or after it: the next attempt finds what was there before.
     await write(port, { by: lease.record.id, value: JSON.parse(this.#pending), before });
   }

@@ -1,12 +1,13 @@
 /** `job.step` and `job.checkpoint`: work whose outcome is kept. */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Job } from '../define-job.ts';
-import { StepChangedError } from '../errors.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { NonRetryableError, StepChangedError } from '../errors.ts';
+import { type Checkpoint, fromText, toText } from './checkpoint.ts';
 import { failureOf, orFail } from './failures.ts';
 import { asStep, refuseInsideStep } from './on-behalf.ts';
 import { pause } from './pause.ts';
 import type { Run } from './run.ts';
+import { never } from './suspend.ts';
 import { validate } from './validate.ts';
 
 export function createSteps(run: Run): Pick<Job, 'step' | 'checkpoint'> {
@@ -44,7 +45,7 @@ async function step(
       if (options.undo) undo?.set(name, async () => options.undo?.(await value()));
       return value();
     });
-  if (undo) return suspension.stop();
+  if (undo) return never();
   const order = () => checkpoint.orderOf(name);
   return suspension.during(async () => {
     const after = await situationOf(run, name);
@@ -53,13 +54,16 @@ async function step(
     await checkpoint.flush();
     signal.throwIfAborted();
     const undoable = options.undo ? ({ undo: true } as const) : {};
-    const kept = await orFail(run, 'step', name, async () => {
-      const value = await asStep(name, act);
-      // Also after an abort: what was done is better kept than done again, or left as it is.
-      return checkpoint.put('step', name, { value }, reporter.take(), { after, ...undoable });
+    const value = await orFail(run, 'step', name, async () => {
+      const text = toText(await asStep(name, act), `The value of '${name}'`);
+      if (options.output) await validate(options.output, fromText(text), `The value of '${name}'`);
+      return text;
     });
+    // Also after an abort: what was done is better kept than done again, or left as it is.
+    const more = { after, ...undoable };
+    const kept = await checkpoint.put('step', name, { value }, reporter.take(), more);
     signal.throwIfAborted();
-    return kept;
+    return options.output ? validate(options.output, kept, `The value of '${name}'`) : kept;
   }, order);
 }
 
@@ -72,29 +76,39 @@ async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop):
   if (failure) return failure();
   if (entry?.value)
     return suspension.replay(entry.order, async () => (await checkpoint.valueOf(name))());
-  if (undo) return suspension.stop();
-  const from = entry?.cursor
-    ? await suspension.during(async () => (await checkpoint.valueOf(name, 'cursor'))())
-    : start;
-  await checkpoint.flush();
+  if (undo) return never();
+  let isOver = false;
   const save = (next: unknown) =>
-    run.calls.watch(
-      `Saving '${name}'`,
-      () =>
-        suspension.during(async () => {
-          signal.throwIfAborted();
-          await checkpoint.put('checkpoint', name, { cursor: next }, reporter.take());
-        }),
-      { loose: true },
-    );
-  const order = () => checkpoint.orderOf(name);
-  const inLoop = () => asStep(`the loop '${name}'`, () => loop(from, save));
-  const value = await orFail(run, 'checkpoint', name, inLoop).catch(async (error: unknown) => {
-    await suspension.inOrder(order());
-    throw error;
-  });
-  const put = () => checkpoint.put('checkpoint', name, { value }, reporter.take());
-  return suspension.during(put, order);
+    run.calls.watch(`Saving '${name}'`, () => saveCursor(run, name, next, () => isOver), {
+      loose: true,
+    });
+  return suspension.during(
+    async () => {
+      const from = entry?.cursor ? (await checkpoint.valueOf(name, 'cursor'))() : start;
+      await checkpoint.flush();
+      const value = await orFail(run, 'checkpoint', name, async () => {
+        const ended = await asStep(`the loop '${name}'`, () => loop(from, save));
+        return toText(ended, `The value of '${name}'`);
+      }).finally(() => {
+        isOver = true;
+      });
+      return checkpoint.put('checkpoint', name, { value }, reporter.take());
+    },
+    () => checkpoint.orderOf(name),
+  );
+}
+
+async function saveCursor(
+  { checkpoint, signal, reporter }: Run,
+  name: string,
+  next: unknown,
+  isOver: () => boolean,
+): Promise<void> {
+  signal.throwIfAborted();
+  if (isOver())
+    throw new NonRetryableError(`The loop '${name}' has ended: it saves nothing any more.`);
+  const cursor = toText(next, `What '${name}' saves`);
+  await checkpoint.put('checkpoint', name, { cursor }, reporter.take());
 }
 
 async function showRunning({ lease }: Run): Promise<void> {

@@ -19,7 +19,8 @@ export function submitMany(
   const turns = turnsOf(all.length);
   return inParts(all, atOnce, async (read, at) => {
     const { inTurn, pass } = turns[at] as Turn;
-    const submitting = async () => submitOnce(app, read(), key && `${key} ${at}`, { inTurn });
+    const submitting = async () =>
+      submitOnce(app, read(), key && JSON.stringify([key, at]), { inTurn });
     return orRefused(submitting).finally(pass);
   });
 }

@@ -8,7 +8,6 @@
 import type { Asker, JobRequest, RequestOptions } from '../define-job.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
 import { type Duration, toMs } from '../model/duration.ts';
-import { callbackType } from '../model/event.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
@@ -18,6 +17,7 @@ import { noteInput } from './expiry.ts';
 import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
 import type { Notify } from './listeners.ts';
 import type { Blobs, Clock, Notes, Queue, Records, Removal, Stored } from './ports.ts';
+import { checkSender } from './sender.ts';
 import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 import { validate } from './validate.ts';
 
@@ -41,8 +41,9 @@ export interface Submitting {
 export interface Origin extends Asker {
   id?: string;
   scheduledFor?: Date;
-  /** Which child of its parent it is. */
+  /** Which child of its parent it is, and who is above the parent. */
   place?: string;
+  above?: string;
   /** A note that is to go with the job. */
   claim?: string;
   /** For a type that has no key of its own. */
@@ -57,10 +58,8 @@ export interface Origin extends Asker {
 
 /** @throws UnknownJobTypeError, InvalidInputError, BadRequestError */
 export async function check(app: Submitting, request: JobRequest, origin: Origin = {}) {
-  const known = app.types.find(request.type);
-  // Only the end of a job makes a callback: else anybody could have us sign what they like.
-  if (!known || request.type === callbackType)
-    throw new UnknownJobTypeError(request.type, app.types.names);
+  const known = app.types.findOpen(request.type);
+  if (!known) throw new UnknownJobTypeError(request.type, app.types.names);
   const input = await validate(known.definition.input, request.input, 'The input');
   const { options = {} } = request;
   const now = app.clock.now();
@@ -147,6 +146,7 @@ async function send(
     ...replying(options),
     ...asking({ ...options, ...origin }),
     ...(origin.place === undefined ? {} : { place: origin.place }),
+    ...(origin.above ? { above: origin.above } : {}),
     ...(origin.scheduledFor ? { scheduledFor: origin.scheduledFor.toISOString() } : {}),
   };
   const { inTurn = (act: () => Promise<void>) => act() } = origin;
@@ -171,13 +171,16 @@ async function recordOnce(records: Records, record: JobRecord): Promise<void> {
 
 /**
  * The record of a job, or the one that follows from its message when there is none yet; undefined for
- * a job that has ended so long ago that its record was removed.
+ * a job that has ended so long ago that its record was removed, or whose message went on elsewhere.
+ * @throws BadMessageError for one that nobody but the app may send
  */
 export async function readOrMake(
   { records, removal, types, topology, clock }: Submitting,
   message: JobMessage,
 ): Promise<Stored | undefined> {
   const stored = await records.read(message.id);
+  const sender = checkSender(message, stored?.record, types, topology);
+  if (sender === 'moved') return undefined;
   if (stored && !stored.record.provisional) return stored;
   if (!stored && (await removal.removed(message.id))) return undefined;
   const made = fromMessageAlone({ types, topology, clock }, message);
@@ -208,8 +211,8 @@ function completed(record: JobRecord, made: JobRecord): JobRecord {
     ...known
   } = record;
   const { callback: _b, requestedBy: _q, claims: _l, ...own } = known;
-  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims } = made;
-  const told = { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims };
+  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims, foreign } = made;
+  const told = { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims, foreign };
   const given = Object.entries(told).filter(([, value]) => value !== undefined);
   return { ...own, ...Object.fromEntries(given) };
 }

@@ -24,6 +24,9 @@ interface Held {
   go(): void;
 }
 
+/** Of what the handler does once it is let go: nothing is to come of it. */
+export const never = (): Promise<never> => new Promise<never>(() => undefined);
+
 const byOrder = (a: Held, b: Held) => a.order - b.order;
 
 export class Suspension {
@@ -39,6 +42,8 @@ export class Suspension {
   #reading = 0;
   #looking = false;
   #closed = false;
+  /** The handler waits, and is not to go on in this run. */
+  #isLet = false;
   #suspend: (waits: Waits) => void = () => undefined;
 
   /** Resolves once the handler waits; from then on it is not to go on. */
@@ -56,6 +61,7 @@ export class Suspension {
    * by which the handler sees it, in this run as in all that follow.
    */
   async during<T>(work: () => Promise<T>, order?: () => number): Promise<T> {
+    if (this.#isLet) return never();
     this.#underWay++;
     try {
       return await work();
@@ -78,6 +84,7 @@ export class Suspension {
 
   /** Something that ended before, as number `order`: `read` is called when it is its turn. */
   async replay<T>(order: number | undefined, read: () => Promise<T>): Promise<T> {
+    if (this.#isLet) return never();
     if (order !== undefined && (order > this.#first || this.#reading > 0))
       await new Promise<void>((go) => {
         this.#replayed.push({ order, go });
@@ -98,16 +105,11 @@ export class Suspension {
    * another wait was open too, which might have ended in its place.
    */
   wait(what: Awaited): Promise<boolean> {
+    if (this.#isLet) return never();
     return new Promise((resolve) => {
       this.#waiting.push({ what, go: () => resolve(this.#waiting.length > 0) });
       this.#look();
     });
-  }
-
-  /** Never settles: the handler is not to go further here. */
-  stop(): Promise<never> {
-    void this.wait({ since: () => undefined });
-    return new Promise<never>(() => undefined);
   }
 
   /** The handler has ended: it waits for nothing any more. Resolves once nothing of it is under way. */
@@ -173,6 +175,7 @@ export class Suspension {
       return;
     }
     this.#closed = true;
+    this.#isLet = true;
     this.#suspend(this.#waits());
   }
 

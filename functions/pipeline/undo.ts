@@ -2,7 +2,7 @@
  * Takes back the kept steps of a job that failed for good or was cancelled, the last one first.
  *
  * The handler is run once more to get at its undo functions: steps that were kept answer at once and
- * hand them in, and at the first thing that was not kept it goes no further.
+ * hand them in, and at the first thing that was not kept a branch of it goes no further.
  */
 import { StepChangedError } from '../errors.ts';
 import { asError } from '../model/error-record.ts';
@@ -14,27 +14,28 @@ import { pause } from './pause.ts';
 import type { Run } from './run.ts';
 import { KeyState } from './session-state.ts';
 
-/** The step whose turn it is; those that were given up are left out. */
-export function nextToUndo({ checkpoint, lease }: Run): string | undefined {
+/** The steps that are to be undone, the last one first; those that were given up are left out. */
+function leftToUndo({ checkpoint, lease }: Run): string[] {
   const givenUp = lease.record.undone?.filter(({ error }) => error).map(({ step }) => step) ?? [];
-  return checkpoint.undoable.find((name) => !givenUp.includes(name));
+  return checkpoint.undoable.filter((name) => !givenUp.includes(name));
 }
 
+/** The step whose turn it is. */
+export const nextToUndo = (run: Run): string | undefined => leftToUndo(run)[0];
+
 export async function undoSteps(running: Run, input: unknown): Promise<Happened> {
-  const { definition, suspension } = running;
-  const undo = new HandedIn(running.checkpoint.undoable);
+  const undo = new HandedIn(() => leftToUndo(running));
+  if (undo.isWhole) return { kind: 'undone' };
   const run = { ...running, undo };
   const job = createJob(run, new KeyState(run));
   // How it ended is known: what it returns or throws now does not count.
-  void (async () => definition.run(input as never, job as never))()
-    .catch(() => undefined)
-    // What else it began beside is let to its end.
-    .finally(() => suspension.stop());
-  // Not longer than it takes: what follows the last kept step may be long.
-  await Promise.race([suspension.suspended, undo.complete]);
+  void (async () => running.definition.run(input as never, job as never))().catch(() => undefined);
+  await allHandedIn(running, undo);
   for (let step = nextToUndo(running); step !== undefined; step = nextToUndo(running)) {
     try {
-      await undoOne(running, step, await handedIn(running, undo, step));
+      const act = undo.get(step);
+      if (!act) throw new StepChangedError(`The undo of step '${step}' is no longer there`);
+      await undoOne(running, step, act);
     } catch (error) {
       // An abort outranks what the undo made of it.
       running.signal.throwIfAborted();
@@ -46,20 +47,25 @@ export async function undoSteps(running: Run, input: unknown): Promise<Happened>
 
 /** What the handler has handed in, and when that is all. */
 class HandedIn extends Map<string, () => Promise<void>> {
-  readonly #wanted: readonly string[];
+  readonly #wanted: () => readonly string[];
   #finish: () => void = () => undefined;
   readonly complete = new Promise<void>((resolve) => {
     this.#finish = resolve;
   });
 
-  constructor(wanted: readonly string[]) {
+  /** `wanted` is asked each time: a step may have got another name. */
+  constructor(wanted: () => readonly string[]) {
     super();
     this.#wanted = wanted;
   }
 
+  get isWhole(): boolean {
+    return this.#wanted().every((name) => this.has(name));
+  }
+
   override set(step: string, undo: () => Promise<void>): this {
     super.set(step, undo);
-    if (this.#wanted.every((name) => this.has(name))) this.#finish();
+    if (this.isWhole) this.#finish();
     return this;
   }
 }
@@ -68,19 +74,13 @@ class HandedIn extends Map<string, () => Promise<void>> {
 const patienceMs = 5_000;
 const lookEveryMs = 50;
 
-/** The undo of a step, once the handler has come by it. @throws StepChangedError */
-async function handedIn(
-  { app: { clock }, signal }: Run,
-  undo: ReadonlyMap<string, () => Promise<void>>,
-  step: string,
-): Promise<() => Promise<void>> {
-  for (let waitedMs = 0; ; waitedMs += lookEveryMs) {
-    const found = undo.get(step);
-    if (found) return found;
-    if (waitedMs >= patienceMs)
-      throw new StepChangedError(`The undo of step '${step}' is no longer there`);
-    await pause(clock, lookEveryMs);
+/** Resolves once the handler has come by all that is to be undone, or by nothing for a while. */
+async function allHandedIn({ app: { clock }, signal }: Run, undo: HandedIn): Promise<void> {
+  for (let quietMs = 0; !undo.isWhole && quietMs < patienceMs; ) {
+    const { size } = undo;
+    await Promise.race([undo.complete, pause(clock, lookEveryMs)]);
     signal.throwIfAborted();
+    quietMs = undo.size === size ? quietMs + lookEveryMs : 0;
   }
 }
 

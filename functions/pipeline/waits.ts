@@ -4,12 +4,13 @@ import { EventTimeoutError, NonRetryableError } from '../errors.ts';
 import { type Duration, toMs } from '../model/duration.ts';
 import { toErrorRecord } from '../model/error-record.ts';
 import type { ChildGroup } from '../model/job-record.ts';
-import type { EntryKind } from './checkpoint.ts';
+import { type EntryKind, toText } from './checkpoint.ts';
 import { beginGroup, firstFailure, gatherResults, sendChildren } from './children.ts';
 import { kept as readKept } from './claim-check.ts';
 import { failureOf, orFail } from './failures.ts';
 import { refuseInsideStep } from './on-behalf.ts';
 import type { Run } from './run.ts';
+import { never } from './suspend.ts';
 import { validate } from './validate.ts';
 import { groupNamed, isOver } from './wait.ts';
 
@@ -65,7 +66,7 @@ async function sleep(run: Run, name: string, duration: Duration): Promise<void> 
   const { checkpoint, suspension, undo } = run;
   const order = checkpoint.visit('sleep', name)?.order;
   if (order !== undefined) return suspension.replay(order, async () => undefined);
-  if (undo) return suspension.stop();
+  if (undo) return never();
   const until = untilOf(run, 'sleep', name, duration);
   const inRace = await suspension.wait({
     until,
@@ -77,7 +78,8 @@ async function sleep(run: Run, name: string, duration: Duration): Promise<void> 
 
 async function event(run: Run, name: string, timeout: Duration | undefined): Promise<unknown> {
   const { checkpoint, lease, definition, suspension, app, undo } = run;
-  const schema = definition.events?.[name];
+  const { events: declared = {} } = definition;
+  const schema = Object.hasOwn(declared, name) ? declared[name] : undefined;
   if (!schema)
     throw new NonRetryableError(
       `Event '${name}' is not among the \`events\` of ${definition.type}.`,
@@ -93,13 +95,15 @@ async function event(run: Run, name: string, timeout: Duration | undefined): Pro
   };
   const take = async (late: boolean, until: string | undefined) => {
     const came = payload();
+    // Started again, a job may have it come that was late before.
+    checkpoint.met(`${late ? '!' : ''}event ${name}`);
     if (late || !came) throw new EventTimeoutError(name, until ?? '');
-    const raw = JSON.parse(await lease.guard(() => readKept(app.blobs, came))) as unknown;
+    const raw = JSON.parse(await lease.persist(() => readKept(app.blobs, came))) as unknown;
     return validate(schema, raw, `Event '${name}'`);
   };
   if (entry?.order !== undefined)
     return suspension.replay(entry.order, () => take(entry.late !== undefined, entry.until));
-  if (undo) return suspension.stop();
+  if (undo) return never();
   const until = timeout && untilOf(run, 'event', name, timeout);
   const isLate = () => until !== undefined && isPast(run, until);
   const inRace = await suspension.wait({
@@ -126,7 +130,11 @@ async function outcomesOf(
   settled: boolean,
 ): Promise<unknown[]> {
   const { checkpoint, suspension } = run;
-  const entry = checkpoint.visit('children', name);
+  const met = checkpoint.visit('children', name);
+  // Started again, the job sends it anew.
+  const isOfBefore = met?.value && !run.undo && !groupNamed(run.lease.record, name);
+  if (isOfBefore) checkpoint.forget(name);
+  const entry = isOfBefore ? undefined : met;
   const failure = failureOf(run, name, entry);
   if (failure) return failure();
   const read = (all: Kept[]) => all.map(settled ? revive : (one) => resultOf(revive(one)));
@@ -136,7 +144,7 @@ async function outcomesOf(
     );
   if (entry?.order !== undefined && requests.length === 0)
     return suspension.replay(entry.order, async () => []);
-  if (run.undo) return suspension.stop();
+  if (run.undo) return never();
   if (requests.length === 0) {
     // Nobody to wait for, and yet it ends in its turn.
     await suspension.wait({ since: () => '' });
@@ -192,7 +200,8 @@ async function gather(run: Run, name: string, group: ChildGroup): Promise<Kept[]
   const value = results.map((one) =>
     one.ok ? one : { ok: false, error: { ...toErrorRecord(one.error), stack: undefined } },
   ) as Kept[];
-  return (await checkpoint.put('children', name, { value }, reporter.take())) as Kept[];
+  const text = toText(value, `What '${name}' came to`);
+  return (await checkpoint.put('children', name, { value: text }, reporter.take())) as Kept[];
 }
 
 /** @throws the error of one that failed */

@@ -6,7 +6,8 @@ import { isDuration, longestDuration, toMs } from '../model/duration.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
 import { patternOf } from './times.ts';
 
-const idPattern = /^[\w.:-]{1,100}$/;
+// `batch` is an address of the API.
+const idPattern = /^(?!batch$)[\w.:-]{1,100}$/;
 // The whole schedule is one property of a table entity.
 const maxInputChars = 16_000;
 
@@ -19,7 +20,8 @@ export function issuesOf(
 ): Issue[] {
   const issues: Issue[] = [];
   const wrong = (pointer: string, message: string) => issues.push({ pointer, message });
-  if (!isScheduleId(id)) wrong('/id', 'has letters, digits and . : _ -, 100 at most');
+  if (!isScheduleId(id))
+    wrong('/id', "has letters, digits and . : _ -, 100 at most, and is not 'batch'");
   checkTiming(definition, wrong);
   const { every, jitter, startsAt, endsAt, input } = definition;
   for (const [name, value] of Object.entries({ every, jitter }))

@@ -9,6 +9,7 @@ import { inboxContainer } from '../azure/blobs.ts';
 import { LonghaulError } from '../errors.ts';
 import type { Topology } from '../model/topology.ts';
 import { submitOnce } from '../pipeline/idempotency.ts';
+import { fromJson } from '../pipeline/json.ts';
 import type { Blobs, Log } from '../pipeline/ports.ts';
 import type { Submitting } from '../pipeline/submit.ts';
 import type { Settings } from '../settings.ts';
@@ -76,7 +77,7 @@ async function start(
 /** JSON is the input itself; of anything else the input names the blob. */
 function inputOf(blob: string, content: Buffer): unknown {
   try {
-    return JSON.parse(content.toString('utf8'));
+    return fromJson(content.toString('utf8'));
   } catch {
     return { blob };
   }

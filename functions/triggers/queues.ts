@@ -2,6 +2,7 @@
 import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import { inInvocation } from '../azure/log.ts';
+import type { Seal } from '../azure/seal.ts';
 import type { Working } from '../pipeline/attempt.ts';
 import { execute } from '../pipeline/execute.ts';
 import { hold, pauseOrStop } from '../pipeline/hand-back.ts';
@@ -12,15 +13,17 @@ const connection = 'ServiceBus';
 // Before what failed among other news comes again.
 const againMs = 1_000;
 
-export function registerQueues(
-  worker: Working,
-  lanes: readonly string[],
-  underWay: UnderWay,
-): void {
+/** What each delivery goes through beside the pipeline. */
+interface Through {
+  seal: Seal;
+  underWay: UnderWay;
+}
+
+export function registerQueues(worker: Working, lanes: readonly string[], through: Through): void {
   for (const { name, plain, keyed } of worker.topology.lanes) {
     if (!lanes.includes(name)) continue;
-    registerWorker(worker, `work-${plain}`, plain, false, underWay);
-    registerWorker(worker, `work-${keyed}`, keyed, true, underWay);
+    registerWorker(worker, through, `work-${plain}`, plain, false);
+    registerWorker(worker, through, `work-${keyed}`, keyed, true);
   }
 }
 
@@ -68,10 +71,10 @@ async function completions(
 
 function registerWorker(
   worker: Working,
+  { seal, underWay }: Through,
   name: string,
   queueName: string,
   isSessionsEnabled: boolean,
-  underWay: UnderWay,
 ): void {
   app.serviceBusQueue(name, {
     connection,
@@ -81,10 +84,12 @@ function registerWorker(
     // The pipeline answers each message itself: only so can it dead-letter with a reason.
     autoCompleteMessages: false,
     handler: (binding, context) =>
-      inInvocation(context, () => {
+      inInvocation(context, async () => {
         const { deliveryCount } = context.triggerMetadata ?? {};
         const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
-        return underWay.during(execute(worker, delivery));
+        const take = async () =>
+          execute(worker, { ...delivery, message: await seal.open(delivery.message) });
+        return underWay.during(take());
       }),
   });
 }

@@ -11,6 +11,7 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
+import { whyForeign } from '../foreign.ts';
 import type { LoadedFunction } from './core-module.ts';
 import type { Listener, ListenerContext } from './listener.ts';
 import { reportFailure } from './log.ts';
@@ -52,6 +53,11 @@ export async function listenHttp(
   const agent = new Agent({ keepAlive: true, timeout: 2_000 });
   const running = new Set<Promise<unknown>>();
   const server = createServer((request, response) => {
+    const foreign = whyForeign(request);
+    if (foreign !== undefined) {
+      response.writeHead(403, { 'content-type': 'text/plain' }).end(`Refused: ${foreign}.\n`);
+      return;
+    }
     const found = find(endpoints, request);
     if (!found) {
       response.writeHead(404, { 'content-type': 'text/plain' });

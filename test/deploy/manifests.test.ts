@@ -72,6 +72,22 @@ test('Kubernetes: every manifest fits its schema', () => {
   assert.throws(() => new ScaledObject(broken).validate());
 });
 
+test('Kubernetes: no container is root, or may become it', () => {
+  for (const { kind, spec } of manifests()) {
+    if (kind !== 'Deployment') continue;
+    const pod = spec.template.spec;
+    assert.deepEqual(
+      [pod.securityContext.runAsNonRoot, pod.securityContext.seccompProfile.type],
+      [true, 'RuntimeDefault'],
+    );
+    for (const { securityContext } of pod.containers) {
+      assert.equal(securityContext.allowPrivilegeEscalation, false);
+      assert.deepEqual(securityContext.capabilities.drop, ['ALL']);
+    }
+  }
+  assert.match(read('deploy/Dockerfile'), /^USER 1000:1000$/m);
+});
+
 test('Kubernetes: every lane has its workers, each scaled by the queues of its lanes, to zero', () => {
   const all = manifests();
   const deployments = all.filter(({ kind }) => kind === 'Deployment');
@@ -135,6 +151,16 @@ test('the workflow is one that GitHub takes, keeps no secret and logs in by Open
   assert.deepEqual(errorsOf(read(file)), []);
   assert.notDeepEqual(errorsOf('on: push\njobs:\n  a:\n    step: []\n'), []);
   assert.doesNotMatch(read(file), /secrets\./);
+  const uses = [...read(file).matchAll(/uses: (\S+)/g)].map(([, action]) => action ?? '');
+  assert.ok(uses.length > 0);
+  for (const action of uses) assert.match(action, /@[0-9a-f]{40}$/, 'a tag can be moved');
+  const { jobs } = parse(read(file)) as Yaml;
+  for (const [name, { permissions, steps }] of Object.entries<Yaml>(jobs)) {
+    if (permissions?.['id-token'] !== 'write') continue;
+    const { 'client-id': client } = steps.find(({ uses: of }: Yaml) => /login@/.test(of)).with;
+    const whose = name === 'deploy' ? 'AZURE_CLIENT_ID' : 'AZURE_READER_CLIENT_ID';
+    assert.ok(client.includes(`vars.${whose} `), `${name} logs in as ${client}`);
+  }
   assert.match(read(file), /id-token: write/);
 });
 

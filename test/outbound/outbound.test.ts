@@ -12,7 +12,9 @@ import { callOut } from '../../functions/outbound/call.ts';
 
 const outbound = {
   allowed: ['127.0.0.0/8'],
-  secret: `whsec_${Buffer.from('a secret of the test, 32 bytes..').toString('base64')}`,
+  secret: [`whsec_${Buffer.from('a secret of the test, 32 bytes..').toString('base64')}`],
+  secrets: new Map(),
+  headers: new Map(),
 };
 const answers = new Map<string, (response: ServerResponse) => void>();
 const asked: string[] = [];
@@ -84,8 +86,14 @@ describe('a web call that was made is not made again', () => {
   });
 
   test('nor is one that cannot be made', async () => {
-    await assert.rejects(call('/x', { headers: { 'bad name': '1' } }), NonRetryableError);
-    await assert.rejects(call('/x', { timeout: '9999999d' }), /is longer than 3650d/);
+    for (const headers of [
+      { 'bad name': '1' },
+      { 'x-a': 'line\nbreak' },
+      { Host: 'localhost' },
+      { 'Transfer-Encoding': 'chunked' },
+    ])
+      await assert.rejects(call('/x', { headers }), /is no name|no header has|is set by the call/);
+    await assert.rejects(call('/x', { timeout: '50d' }), /is longer than 9m/);
   });
 });
 

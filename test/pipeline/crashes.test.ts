@@ -1,9 +1,7 @@
-/** What counts against a job, and how messages go back. */
+/** What counts against a job. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { watchDeadLetters } from '../../functions/pipeline/dead-letters.ts';
-import { handBack } from '../../functions/pipeline/hand-back.ts';
-import type { Delivery } from '../../functions/pipeline/ports.ts';
 import { type AnyJob, start } from './world/one-job.ts';
 import type { Trouble } from './world/world.ts';
 
@@ -119,30 +117,6 @@ test('a worker that lost its lock, or was told to stop, is no crash', async () =
   );
   await ran.rest();
   assert.equal(ran.record().state, 'succeeded', ran.record().error?.message);
-});
-
-test('what is handed back waits longer each time, and not at a shutdown', async () => {
-  const waited: number[] = [];
-  const stopping = new AbortController();
-  const clock = {
-    now: () => new Date(0),
-    after(ms: number, run: () => void) {
-      waited.push(ms);
-      setImmediate(run);
-      return () => undefined;
-    },
-  };
-  let backs = 0;
-  const back = (deliveries: number) => {
-    const abandon = async () => void backs++;
-    const delivery = { message: { deliveries }, abandon } as unknown as Delivery;
-    return handBack({ clock, stopping: stopping.signal }, delivery);
-  };
-  for (const deliveries of [1, 2, 3, 7, 30]) await back(deliveries);
-  assert.deepEqual(waited, [1_000, 2_000, 4_000, 60_000, 60_000]);
-  stopping.abort();
-  await back(5);
-  assert.deepEqual([waited.length, backs], [5, 6]);
 });
 
 describe('what the broker gave up on', () => {

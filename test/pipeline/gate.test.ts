@@ -66,6 +66,8 @@ test('who is to be alone waits for the others, and nobody comes in beside it', a
   await leave('alone');
   assert.deepEqual(order, ['a', 'b', 'alone', 'c']);
   assert.equal(inside.get('c')?.isAlone, false);
+  await enter('d');
+  assert.equal(order.at(-1), 'd', 'the others run beside each other again');
 });
 
 test('who may have little company has no more of it', async () => {

@@ -266,10 +266,9 @@ test('a call that nobody awaits is told when the handler waits, not a month late
     await job.sleep('30d');
     return null;
   });
-  const { now } = ran.world;
   await ran.rest();
+  assert.match(ran.world.logged[0] ?? '', /waits; if nobody awaits it later.*'forgotten' was not/);
   assert.equal(ran.record().error?.code, 'not_awaited');
-  assert.ok(ran.world.now - now < 60_000);
 });
 
 test('whatever is thrown, the job fails by it and not by its deliveries', async () => {

@@ -41,6 +41,24 @@ test('a name of 256 characters of three bytes is taken, and its job ends', async
   assert.equal((await client.ended(id)).state, 'succeeded');
 });
 
+test('a message with an id as long as can be, of characters of four bytes, is told of to who asked', async () => {
+  const bus = new ServiceBusClient(stack.serviceBus);
+  const messageId = '😀'.repeat(64);
+  try {
+    await bus.createSender('standard').sendMessages({
+      ...{ messageId, body: { value: 1 }, contentType: 'application/json' },
+      applicationProperties: { type: 'test.echo', requestedBy: 'ada' },
+    });
+    const { state } = await until('its end', () => client.ended(messageId).catch(() => undefined));
+    assert.equal(state, 'succeeded');
+    const lane = bus.createReceiver('standard');
+    const left = async () => (await lane.peekMessages(50)).map((one) => one.messageId);
+    await until('that it is answered', async () => !(await left()).includes(messageId));
+  } finally {
+    await bus.close();
+  }
+});
+
 test('a reply queue by session without a session is refused', async () => {
   const { errors } = await refused({ replyTo: 'replies-keyed' }, 400);
   assert.equal(errors?.[0]?.pointer, '/replyToSessionId');
@@ -93,6 +111,46 @@ test('a message whose reply can go nowhere, or of any type, or that names anothe
     assert.equal((await ended('proto')).state, 'failed');
     assert.match((await ended('claim')).error?.message ?? '', /not one of this job/);
     assert.equal((await client.call('/job-types')).status, 200);
+  } finally {
+    await bus.close();
+  }
+});
+
+test('a sender on the bus touches no job of others, and has nothing signed, whatever properties he copies', async () => {
+  const bus = new ServiceBusClient(stack.serviceBus);
+  try {
+    const sender = bus.createSender('standard');
+    const { id } = await client.submit('test.approval', { key: 'victim' });
+    await until('that it waits', async () => (await client.get(id)).state === 'waiting');
+    const message = (messageId: string, applicationProperties: object, body: unknown) => ({
+      ...{ messageId, body, contentType: 'application/json' },
+      applicationProperties: { longhaul: 1, ...applicationProperties },
+    });
+    await sender.sendMessages([
+      message(id, { type: 'test.echo' }, { value: 'in its place' }),
+      message(`${id}:9`, { type: 'test.approval', job: id, turn: 9 }, { key: 'victim' }),
+      message('forged-child', { type: 'test.echo', parent: id, place: '0:x' }, { value: 1 }),
+      message(
+        'forged-callback',
+        { type: 'longhaul.callback' },
+        { url: 'https://x.example', id: 'x', event: {} },
+      ),
+    ] as never);
+    const child = await until('the forged child', () =>
+      client.ended('forged-child').catch(() => undefined),
+    );
+    assert.equal(child['parent'], undefined);
+    const callback = await until('the forged callback', () =>
+      client.ended('forged-callback').catch(() => undefined),
+    );
+    assert.deepEqual([callback.state, callback.error?.code], ['failed', 'unknown_job_type']);
+    const letters = bus.createReceiver('standard', { subQueueType: 'deadLetter' });
+    const refused = await until('the refusal', async () =>
+      (await letters.peekMessages(50)).find(({ messageId }) => messageId === id),
+    );
+    assert.equal(refused.deadLetterReason, 'invalid_input');
+    const { state, type } = await client.get(id);
+    assert.deepEqual([state, type], ['waiting', 'test.approval']);
   } finally {
     await bus.close();
   }

@@ -110,6 +110,7 @@ describe('a callback', () => {
   test('to an address that is not public is refused at submit', async () => {
     for (const [to, why] of [
       ['http://10.0.0.1/x', /not public/],
+      ['http://example.com/x', /https/],
       ['http://169.254.169.254/latest/meta-data', /not public/],
       ['http://[fd00::1]/x', /not public/],
       ['http://[::ffff:10.0.0.1]/x', /not public/],
@@ -188,7 +189,7 @@ test('a name is refused by the addresses that it has', async () => {
     ...{ url: url.replace('127.0.0.1', 'localhost'), method: 'GET', headers: {} },
     ...{ timeoutMs: 5000, signal: new AbortController().signal },
   };
-  await assert.rejects(callOut(call, []), /localhost \(.*\)' is not called: it is not public/);
+  await assert.rejects(callOut(call, []), /'localhost' is not called: it is not public/);
   assert.equal((await callOut(call, ['localhost'])).status, 200);
   assert.equal((await callOut(call, ['127.0.0.0/8', '::1/128'])).status, 200);
   assert.throws(() => checkUrl('http://127.0.0.1/', []), /not public/);

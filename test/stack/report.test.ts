@@ -103,6 +103,13 @@ test('four years of weather as CSV, by two columns', async () => {
   }
 });
 
+test('a report a row at a time is written a thousand times at most', async () => {
+  const data = ['city', ...Array.from({ length: 20_000 }, (_, n) => `c${n % 3}`)].join('\n');
+  const { id } = await client.submit('report', { data, groupBy: ['city'], chunkRows: 1 });
+  const { result } = await client.ended(id, 30_000);
+  assert.equal((result as { rows: number }).rows, 20_000);
+});
+
 test('an unknown column, an unknown blob and data that is neither CSV nor JSON fail at once', async () => {
   const failing = [
     [{ data: 'a,b\n1,2', groupBy: ['c'] }, /no column c: it has a, b/],

@@ -26,7 +26,7 @@ export interface Problem {
 export function createClient(url: string) {
   const call = async (path: string, init: RequestInit = {}) => fetch(`${url}/api${path}`, init);
   const get = async (id: string): Promise<Status> => {
-    const response = await call(`/jobs/${id}`);
+    const response = await call(`/jobs/${encodeURIComponent(id)}`);
     if (response.status !== 200) throw new Error(`GET ${id}: ${await response.text()}`);
     return (await response.json()) as Status;
   };

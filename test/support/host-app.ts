@@ -104,16 +104,16 @@ for (const queueName of ['urgent-keyed', 'heavy-keyed'])
     autoCompleteMessages: false,
     handler: async (binding, context: InvocationContext) => {
       const { deliveryCount } = context.triggerMetadata ?? {};
-      note('bound', { queueName, deliveryCount });
       const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
       const { fail, ms = 0 } = JSON.parse(delivery.message.body.toString('utf8'));
+      note('bound', { queueName, deliveryCount, ms });
       if (fail && delivery.message.deliveries === 1) throw new Error('as asked');
       await pause(ms);
       const state = await delivery.session?.set(Buffer.from(queueName)).then(
         () => delivery.session?.get(),
         (error: Error) => error,
       );
-      note('state', { queueName, state: Buffer.isBuffer(state) ? state.toString() : 'lost' });
+      note('state', { queueName, ms, state: Buffer.isBuffer(state) ? state.toString() : 'lost' });
       await delivery.complete();
     },
   });

@@ -7,6 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { createWebSocketStream, WebSocketServer } from 'ws';
+import { whyForeign } from '../../foreign.ts';
 import { splitUrl } from '../address.ts';
 import { administration } from '../admin/routes.ts';
 import { guardWith, tell } from '../guarded.ts';
@@ -116,9 +117,11 @@ function createHttp(
   serve: (stream: Duplex) => void,
 ): HttpServer {
   const handle = administration(namespace, options.tokens);
-  const server = createHttpServer((request, response) =>
-    guardWith(() => response.destroy())(handle)(request, response),
-  );
+  const server = createHttpServer((request, response) => {
+    const foreign = whyForeign(request);
+    if (foreign === undefined) guardWith(() => response.destroy())(handle)(request, response);
+    else response.writeHead(403, { 'content-type': 'text/plain' }).end(`Refused: ${foreign}.\n`);
+  });
   const webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: 2 * options.maxMessageBytes,
@@ -126,7 +129,8 @@ function createHttp(
   });
   server.on('upgrade', (request, socket, head) =>
     guardWith(() => socket.destroy())(() => {
-      if (splitUrl(request.url).path !== webSocketPath) socket.destroy();
+      if (whyForeign(request) !== undefined) socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+      else if (splitUrl(request.url).path !== webSocketPath) socket.destroy();
       else
         webSockets.handleUpgrade(request, socket, head, (webSocket) =>
           serve(createWebSocketStream(webSocket)),

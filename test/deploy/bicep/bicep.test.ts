@@ -142,6 +142,9 @@ test('the tables and containers of the code', () => {
   const tables = [...code.matchAll(/clients\.table\('(\w+)'\)/g)].map(([, name]) => name);
   assert.ok(tables.length > 0);
   assert.deepEqual(list('tables'), tables);
+  const roles = fileNamed('roles.bicep').variables;
+  const tablesOfRoles = roles.find((v) => v.name === 'tables')?.body;
+  assert.deepEqual(toValue(tablesOfRoles as never), tables);
   for (const name of [ownContainer, inboxContainer])
     assert.ok((list('containers') as string[]).includes(name));
 });
@@ -155,6 +158,10 @@ test('the settings of each app are those that the code reads, and start it', () 
     ...set,
     AzureWebJobsStorage__blobServiceUri: uri,
     AzureWebJobsStorage__tableServiceUri: uri,
+    DATA_BLOB_URI: uri,
+    DATA_TABLE_URI: uri,
+    CALLBACK_SECRETS: `a.example=whsec_${Buffer.alloc(32).toString('base64')}`,
+    OUTBOUND_HEADERS: '{}',
     API: 'on',
     INBOX: String(/INBOX: '(\w+)'/.exec(settings.node.text)?.[1]),
     JOBS_AT_ONCE: '2',
@@ -188,6 +195,8 @@ test('each role by its id, at the narrowest scope', () => {
   // learn.microsoft.com/azure/role-based-access-control/built-in-roles
   const ids = {
     blob: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b', // Storage Blob Data Owner
+    contributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe', // Storage Blob Data Contributor
+    reader: '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1', // Storage Blob Data Reader
     table: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3', // Storage Table Data Contributor
     owner: '090c5cfd-751d-490a-894a-3ce6f1109419', // Azure Service Bus Data Owner
     sender: '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39', // Azure Service Bus Data Sender
@@ -201,7 +210,29 @@ test('each role by its id, at the narrowest scope', () => {
   const scopes = ofType('Microsoft.Authorization/roleAssignments').map((role) =>
     text(at(role, 'scope')),
   );
-  assert.deepEqual(scopes, ['account', 'worked[index]', 'replies[index]', 'component']);
+  assert.deepEqual(scopes, [
+    ...['hostAccount', 'containers[index]', 'storedTables[index]'],
+    ...['worked[index]', 'replies[index]', 'component'],
+  ]);
+});
+
+test('a token is not enough: it is one of an application that is named', () => {
+  const auth = resourceNamed('function-app.bicep', 'auth');
+  const applications = at(
+    auth,
+    'properties.identityProviders.azureActiveDirectory.validation.defaultAuthorizationPolicy.allowedApplications',
+  );
+  assert.equal(
+    text(applications),
+    'empty(entraAllowedApplications) ? [entraClientId] : entraAllowedApplications',
+  );
+});
+
+test('what jobs can name lies in another account than the keys of the host', () => {
+  const { text: app } = fileNamed('function-app.bicep');
+  assert.match(app, /AzureWebJobsStorage__blobServiceUri: hostStorage\./);
+  assert.match(app, /DATA_BLOB_URI: storage\./);
+  assert.doesNotMatch(fileNamed('storage.bicep').text, /packageContainers/);
 });
 
 test('no secret: keys are off, none is read, none is put out', () => {
@@ -213,13 +244,14 @@ test('no secret: keys are off, none is read, none is put out', () => {
     disableLocalAuth: true,
     minimumTlsVersion: '1.2',
   });
-  is(resourceNamed('storage.bicep', 'account'), {
-    allowSharedKeyAccess: false,
-    allowBlobPublicAccess: false,
-    allowCrossTenantReplication: false,
-    minimumTlsVersion: 'TLS1_2',
-    supportsHttpsTrafficOnly: true,
-  });
+  for (const file of ['storage.bicep', 'host-storage.bicep'])
+    is(resourceNamed(file, 'account'), {
+      allowSharedKeyAccess: false,
+      allowBlobPublicAccess: false,
+      allowCrossTenantReplication: false,
+      minimumTlsVersion: 'TLS1_2',
+      supportsHttpsTrafficOnly: true,
+    });
   is(resourceNamed('monitoring.bicep', 'component'), { DisableLocalAuth: true });
   is(resourceNamed('monitoring.bicep', 'workspace'), { 'features.disableLocalAuth': true });
   is(resourceNamed('function-app.bicep', 'site'), {
@@ -241,6 +273,7 @@ test('nothing public that need not be', () => {
   for (const [file, name] of [
     ['service-bus.bicep', 'namespace'],
     ['storage.bicep', 'account'],
+    ['host-storage.bicep', 'account'],
   ] as const)
     assert.deepEqual(at(resourceNamed(file, name), 'properties.publicNetworkAccess'), whenPrivate);
   const containers = resourceNamed('storage.bicep', 'blobContainers');

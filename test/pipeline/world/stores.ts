@@ -1,5 +1,7 @@
 /** Tables and blobs in memory, and what must never happen to them. */
+
 import { ConflictError } from '../../../functions/errors.ts';
+import { isClaimOf } from '../../../functions/model/claim.ts';
 import { placeOf } from '../../../functions/model/id.ts';
 import {
   type EndState,
@@ -154,10 +156,10 @@ export class Stores {
           this.notes.set(key(kind, name), value);
           return true;
         }),
-      remove: (kind, name, value) =>
+      remove: (kind, name, id) =>
         call(() => {
           const found = this.notes.get(key(kind, name));
-          if (found !== undefined && (value === undefined || found.includes(value)))
+          if (found !== undefined && (id === undefined || isClaimOf(found, id)))
             this.notes.delete(key(kind, name));
         }),
       list: (kind, before) =>

@@ -1,0 +1,94 @@
+/** Waits, case by case; `replay.test.ts` has what later runs make of them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { cancel } from '../../functions/pipeline/cancel.ts';
+import { tellEvent } from '../../functions/pipeline/tell-event.ts';
+import { type Handler, type Ran, run, start } from './world/one-job.ts';
+import { hops } from './world/tamper.ts';
+import type { Trouble } from './world/world.ts';
+
+/** Somebody acts as soon as the job waits. */
+async function onceItWaits(handler: Handler, act: (ran: Ran) => Promise<unknown>): Promise<Ran> {
+  let ran: Ran | undefined;
+  let isDone = false;
+  const trouble = (): Trouble => {
+    if (isDone || ran?.record().state !== 'waiting') return 'none';
+    isDone = true;
+    return 'somebody acts';
+  };
+  ran = await start(handler, {}, { trouble });
+  const of = ran;
+  of.world.actions.push(() => act(of));
+  await of.rest();
+  return of;
+}
+
+test('an event that comes before its timeout comes, one that comes after it does not', async () => {
+  const handler: Handler = (job) =>
+    job.event('a', { timeout: '1h' }).then(
+      ({ n }) => `came ${n}`,
+      () => 'late',
+    );
+  const tell = ({ world, id }: Ran) => tellEvent(world.app(), id, 'a', { n: 7 });
+  assert.equal((await onceItWaits(handler, tell)).result(), 'came 7');
+  const late = await onceItWaits(handler, async () => undefined);
+  assert.equal(late.result(), 'late');
+});
+
+test('who won a race against a timer is on record before the handler acts on it', async () => {
+  const did: string[] = [];
+  let isNear = false;
+  const trouble = (): Trouble => {
+    if (!isNear) return 'none';
+    isNear = false;
+    return 'dies before';
+  };
+  const ran = await start(
+    async (job) => {
+      const won = await Promise.race([
+        job.event('a').then(() => 'came'),
+        job.sleep('1h').then(() => 'late'),
+      ]);
+      await job.step(`act ${won}`, async () => {
+        did.push(won);
+        // Its worker dies in the middle, and the event comes before the next run.
+        if (did.length === 1) {
+          await tellEvent(ran.world.app(), ran.id, 'a', { n: 1 });
+          isNear = true;
+        }
+      });
+      return won;
+    },
+    {},
+    { trouble },
+  );
+  await ran.rest();
+  assert.deepEqual([did, ran.result()], [['late', 'late'], 'late']);
+});
+
+test('a wait that was not over holds up no other branch of the undo', async () => {
+  for (const wait of ['sleep', 'event'] as const) {
+    const undone: string[] = [];
+    let runs = 0;
+    const handler: Handler = (job) =>
+      Promise.all([
+        wait === 'sleep' ? job.sleep('1h') : job.event('a'),
+        (async () => {
+          if (runs++ > 0) await hops(30);
+          await job.step('book', async () => 1, { undo: async () => void undone.push('a') });
+          await job.sleep('2h');
+        })(),
+      ]);
+    const ran = await onceItWaits(handler, ({ world, id }) => cancel(world.app(), id));
+    assert.deepEqual(
+      [ran.record().state, undone],
+      ['cancelled', ['a']],
+      `${wait} ${ran.record().error?.message}`,
+    );
+  }
+});
+
+test('an ordered job is told that it cannot wait', async () => {
+  const { record } = await run((job) => job.sleep('1m'), { key: () => 'k', ordered: true });
+  assert.match(record().error?.message ?? '', /cannot stand in a job that is ordered/);
+});
