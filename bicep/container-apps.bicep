@@ -104,6 +104,8 @@ resource containers 'Microsoft.App/containerApps@2025-07-01' = [for app in apps:
             { name: 'ServiceBus__fullyQualifiedNamespace', value: split(replace(namespace.properties.serviceBusEndpoint, 'https://', ''), ':')[0] }
             { name: 'ServiceBus__credential', value: 'managedidentity' }
             { name: 'ServiceBus__clientId', value: identity.properties.clientId }
+            // Else each replica takes the name of its machine, with timers and function keys of its own.
+            { name: 'AzureFunctionsWebHost__hostid', value: take('longhaul-${app.name}', 32) }
             { name: 'AZURE_CLIENT_ID', value: identity.properties.clientId }
             { name: 'API', value: app.api ? 'on' : 'off' }
             { name: 'INBOX', value: 'events' }

@@ -72,7 +72,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
+      // No ftpsState: Flex Consumption refuses it (ARM error 51021), and FTP is off by `noBasicAuth`.
       http20Enabled: true
       // An app that only works lanes has nothing to say to anybody; publishing goes to the scm site.
       ipSecurityRestrictionsDefaultAction: app.api ? 'Allow' : 'Deny'

@@ -82,6 +82,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const folder = process.argv[2] ?? join(root, 'dist/package');
   await createPackage(folder);
   process.stdout.write(
-    `${folder}\nPublish it: cd there, then func azure functionapp publish NAME\n`,
+    `${folder}\nPublish it: cd there, then func azure functionapp publish NAME --javascript\n`,
   );
 }

@@ -144,9 +144,9 @@ export class Checkpoint {
     const failed = { attempt, met: [...met, { ...failure, order: ++this.#order }] };
     this.note(kind, name, { ...(cursor ? { cursor } : {}), failed });
     this.#isAhead = true;
-    this.#meetFailure(name);
     // What ended before it is told before it, now as in every run to come.
     await (this.#next?.done ?? this.#last).catch(() => undefined);
+    this.#meetFailure(name);
   }
 
   /** A wait is over that could have ended otherwise. */

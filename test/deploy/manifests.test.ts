@@ -97,11 +97,16 @@ test('Kubernetes: every lane has its workers, each scaled by the queues of its l
     return { ...all.find(({ kind }) => kind === 'ConfigMap').data, ...own };
   };
   const lanes: string[] = [];
+  const hostIds = new Set<string>();
   for (const deployment of deployments) {
     const settings = readSettings(settingsOf(deployment));
     lanes.push(...settings.LANES);
     const { terminationGracePeriodSeconds: grace } = deployment.spec.template.spec;
     assert.ok(settings.SHUTDOWN_GRACE_MS < grace * 1000, 'handlers end before the pod is killed');
+    const hostId = settingsOf(deployment)['AzureFunctionsWebHost__hostid'] ?? '';
+    // Learn, "Host ID considerations": 32 characters at most, small letters, digits and dashes.
+    assert.match(hostId, /^[a-z0-9](?:[a-z0-9]|-(?!-)){0,30}[a-z0-9]$/);
+    hostIds.add(hostId);
     const scaled = all.find(
       ({ kind, spec }) =>
         kind === 'ScaledObject' && spec.scaleTargetRef.name === deployment.metadata.name,
@@ -117,6 +122,7 @@ test('Kubernetes: every lane has its workers, each scaled by the queues of its l
       queues,
     );
   }
+  assert.equal(hostIds.size, deployments.length, 'each has timers and keys of its own');
   assert.deepEqual(lanes.sort(), topology.lanes.map(({ name }) => name).sort());
 });
 
