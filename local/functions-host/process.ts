@@ -14,6 +14,10 @@ const { values } = parseArgs({
 });
 
 endWithParent();
+// The SDK leaves rejections behind when the bus is silent for long; they concern no call of ours.
+process.on('unhandledRejection', (reason) =>
+  process.stderr.write(`warning: the host left a rejection behind: ${String(reason)}\n`),
+);
 // What `process.env` holds is what a function app reads its settings from.
 Object.assign(process.env, readLocalSettings(values.root, process.env));
 try {

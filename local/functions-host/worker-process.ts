@@ -18,7 +18,9 @@ const { values } = parseArgs({
 
 // A handler may block the process for ever.
 endWithParent({ evenBlocked: true });
-const tell = (message: FromWorker) => void process.send?.(message);
+// A host that is gone hears nothing more, and this process ends with it.
+const tell = (message: FromWorker) =>
+  void process.send?.(message, undefined, undefined, () => undefined);
 const log: Log = (level, message, about) => tell({ kind: 'log', level, message, ...about });
 const registry = new Registry();
 const invoke = createInvoke(registry, log);
