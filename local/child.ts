@@ -1,16 +1,30 @@
 /** Processes of the stack: started with a channel to their parent, ended with it. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 
 /** In a child: leave when the parent is gone, however it went, and leave Ctrl-C to the parent. */
-export function endWithParent(): void {
+export function endWithParent({ evenBlocked = false } = {}): void {
   process.on('SIGINT', () => undefined);
   process.on('disconnect', () => process.exit(0));
+  if (evenBlocked) new Worker(watchParent, { eval: true, env: {} }).unref();
 }
+
+// A thread of its own sees it also while the main one runs in circles.
+const watchParent = `
+  const parent = process.ppid;
+  setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 1000);
+`;
 
 /** In a child: tell the parent that it can be used. */
 export function reportReady(detail: unknown): void {
   process.send?.({ ready: detail });
+}
+
+/** In a child: it cannot begin, and ends. */
+export function reportFailed(error: unknown): void {
+  const failed = error instanceof Error ? error.message : String(error);
+  process.send?.({ failed }, () => process.exit(1));
 }
 
 export interface StartedChild<T> {
@@ -20,17 +34,28 @@ export interface StartedChild<T> {
   stop(): Promise<void>;
 }
 
+export interface ChildOptions {
+  readyLine?: string;
+  env?: NodeJS.ProcessEnv;
+  /** `advanced` lets buffers pass. */
+  serialization?: 'json' | 'advanced';
+  /** What else it says, from the beginning. */
+  onMessage?(message: unknown): void;
+}
+
 /** Starts `file` and waits until it reports ready or, with `readyLine`, has printed that line. */
 export async function startChild<T>(
   name: string,
   file: URL,
   args: readonly string[],
-  { readyLine, env }: { readyLine?: string; env?: NodeJS.ProcessEnv } = {},
+  { readyLine, env, serialization = 'json', onMessage }: ChildOptions = {},
 ): Promise<StartedChild<T>> {
   const child = fork(file, args, {
+    serialization,
     stdio: ['ignore', readyLine ? 'pipe' : 'inherit', readyLine ? 'pipe' : 'inherit', 'ipc'],
     ...(env ? { env } : {}),
   });
+  if (onMessage) child.on('message', onMessage);
   const ready = await new Promise<T>((resolve, reject) => {
     const fail = (why: string) => {
       // A child that could not begin would keep its parent alive.

@@ -1,4 +1,4 @@
-/** The whole stack on one machine: Azurite, Service Bus, the Functions host, each its own process. */
+/** The whole stack on one machine: Azurite, Service Bus, the Functions host with its worker, each its own process. */
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -15,6 +15,8 @@ export interface StackOptions {
   settings?: Record<string, string>;
   /** Another entry point than package.json's `main`. */
   main?: string;
+  /** Other queues than those of `root`. */
+  topology?: string;
 }
 
 export interface Stack {
@@ -84,13 +86,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-export function startServiceBus({ root, data, host, ports }: StackOptions) {
+export function startServiceBus({ root, data, host, ports, topology }: StackOptions) {
   return startChild<{ port: number; connectionString: string }>(
     'Service Bus',
     new URL('service-bus/process.js', import.meta.url),
     [
       '--topology',
-      join(root, 'topology.json'),
+      topology ?? join(root, 'topology.json'),
       '--data',
       join(data, 'service-bus'),
       '--host',
@@ -114,7 +116,7 @@ export function startFunctions(
   serviceBus: string,
   storage: string,
 ) {
-  return startChild<{ port: number; functions: string[] }>(
+  return startChild<{ port: number; functions: string[]; worker: number }>(
     'Functions host',
     new URL('functions-host/process.js', import.meta.url),
     [

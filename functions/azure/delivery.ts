@@ -13,7 +13,7 @@ import type { Delivery, SessionState } from '../pipeline/ports.ts';
 /** The same with `cardinality: 'many'`. */
 export interface SdkBatch {
   messages: ServiceBusReceivedMessage[];
-  actions: Pick<SdkBinding['actions'], 'releaseSession'>;
+  actions: Pick<SdkBinding['actions'], 'complete' | 'releaseSession'>;
 }
 
 /** What a function with `sdkBinding: true` gets; the package's own types need its sources. */

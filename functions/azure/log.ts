@@ -27,10 +27,28 @@ const lineChars = 8_000;
 export const log: Log = (level, message, { error } = {}) => {
   // A name that somebody chose begins no line of its own.
   const line = message.replaceAll(/[\r\n]+/g, ' ');
-  const text = error === undefined ? line : `${line}\n${stackOf(error)}`;
+  const text = error === undefined ? line : `${line}${detailsOf(error, line)}`;
   const here = invocation.getStore();
   // The worker complains of lines that come after the end.
   if (here && !here.isOver) here.context[level](text.slice(0, lineChars));
   // biome-ignore lint/suspicious/noConsole: outside an invocation it is the only way
   else console[level](text.slice(0, lineChars));
 };
+
+/**
+ * Storage, the bus and the host's settlement (a number is gRPC's code) say in a line what is wrong. A
+ * stack shows the SDK's insides only, and when one of them is away there are hundreds.
+ */
+function isOfService(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { name, code } = error as Error & { code?: unknown };
+  return (
+    ['ServiceBusError', 'MessagingError', 'RestError'].includes(name) || typeof code === 'number'
+  );
+}
+
+function detailsOf(error: unknown, line: string): string {
+  if (!isOfService(error)) return `\n${stackOf(error)}`;
+  const said = error.message.replaceAll(/[\r\n]+/g, ' ');
+  return line.endsWith(said) ? '' : `: ${said}`;
+}

@@ -22,8 +22,13 @@ export const pathOfJob = (id: string): string => `/api/jobs/${encodeURIComponent
 export const messageIdOf = (id: string, ...what: (string | number)[]): string =>
   [safe(id), ...what].join(':');
 
-/** The session of the completions queue in which a job hears of what it waits for. */
-export const sessionOfJob = (id: string): string => `job:${safe(id)}`;
+// The host takes sessions in batches one after the other (extension 5.17): with one for each job a thousand
+// jobs that wake at once would wait minutes for each other. More of these would make smaller batches.
+const newsSessions = 16;
+
+/** The session of the completions queue in which a job hears of what it waits for; others share it. */
+export const sessionOfJob = (id: string): string =>
+  `news:${createHash('sha256').update(id).digest().readUInt16BE() % newsSessions}`;
 
 /** Schedules have their own; a name too long for a session shares one with its like. */
 export const sessionOfSchedule = (id: string): string => `schedule:${id}`.slice(0, 128);

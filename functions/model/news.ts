@@ -1,7 +1,7 @@
 /**
  * News for a job that waits, or may: a timer that ended, an event from outside, a cancel, a child's
- * end. Each is a message on the completions queue, in the session `job:{id}`, so that the news of one
- * job are taken one batch at a time and its record is written by one hand.
+ * end. Each is a message on the completions queue, in a session that follows from the job, so that the
+ * news of one job are taken one batch at a time and its record is written by one hand.
  */
 import { type EndState, hasEnded, type Kept, type State } from './job-record.ts';
 import type { IncomingMessage, OutgoingMessage } from './message.ts';

@@ -6,12 +6,13 @@
  */
 import { type EndState, hasEnded, type JobRecord } from '../model/job-record.ts';
 import { fromRecord, type IncomingMessage, toMessage } from '../model/message.ts';
-import { fromCompletions, type News } from '../model/news.ts';
+import { type Completion, fromCompletions, type News } from '../model/news.ts';
 import { runEnded } from '../schedules/tick.ts';
 import type { Working } from './attempt.ts';
 import { bodyOf } from './claim-check.ts';
 import { untilWritten } from './contested.ts';
 import { hear } from './hear.ts';
+import { inParts } from './in-parts.ts';
 import { noRetries } from './outcome.ts';
 import { tellEnd } from './settle.ts';
 
@@ -20,17 +21,68 @@ export async function takeCompletions(
   app: Working,
   messages: readonly IncomingMessage[],
 ): Promise<void> {
-  const ofJobs = new Map<string, News[]>();
+  for (const [, error] of await takeEach(app, messages)) throw error;
+}
+
+// Jobs whose records are written side by side.
+const atOnce = 32;
+
+/** The same; what one job's news met holds up those of no other. Answers with those that failed, and why. */
+export async function takeEach(
+  app: Working,
+  messages: readonly IncomingMessage[],
+): Promise<ReadonlyMap<IncomingMessage, unknown>> {
+  const failed = new Map<IncomingMessage, unknown>();
+  await inParts([...byReceiver(app, messages).values()], atOnce, async (share) => {
+    try {
+      await share.take();
+    } catch (error) {
+      for (const message of share.messages) failed.set(message, error);
+    }
+  });
+  return failed;
+}
+
+interface Share {
+  messages: IncomingMessage[];
+  take(): Promise<void>;
+}
+
+/** By the job or the schedule that they are for, in their order. */
+function byReceiver(
+  app: Working,
+  messages: readonly IncomingMessage[],
+): ReadonlyMap<string, Share> {
+  const shares = new Map<string, Share>();
+  const news = new Map<string, News[]>();
   for (const message of messages) {
     const read = readOne(app, message);
-    if (read && 'job' in read) ofJobs.set(read.job, [...(ofJobs.get(read.job) ?? []), read.news]);
-    else if (read) {
-      const { subject, time, data } = read.event;
-      const at = time ? new Date(time) : app.clock.now();
-      await runEnded(app, read.schedule, subject, data.state as EndState, at);
+    if (!read) continue;
+    const name = 'job' in read ? `job ${read.job}` : `schedule ${read.schedule}`;
+    const share = shares.get(name) ?? { messages: [], take: async () => undefined };
+    shares.set(name, share);
+    share.messages.push(message);
+    if ('job' in read) {
+      const { job } = read;
+      const all = news.get(job) ?? [];
+      all.push(read.news);
+      news.set(job, all);
+      share.take = () => takeNews(app, job, all);
+    } else {
+      const before = share.take;
+      share.take = () => before().then(() => tellSchedule(app, read));
     }
   }
-  for (const [id, news] of ofJobs) await takeNews(app, id, news);
+  return shares;
+}
+
+async function tellSchedule(
+  app: Working,
+  { schedule, event }: { schedule: string; event: Completion },
+): Promise<void> {
+  const { subject, time, data } = event;
+  const at = time ? new Date(time) : app.clock.now();
+  await runEnded(app, schedule, subject, data.state as EndState, at);
 }
 
 function readOne({ log }: Working, message: IncomingMessage) {

@@ -5,11 +5,13 @@ import { inInvocation } from '../azure/log.ts';
 import type { Seal } from '../azure/seal.ts';
 import type { Working } from '../pipeline/attempt.ts';
 import { execute } from '../pipeline/execute.ts';
-import { hold } from '../pipeline/hand-back.ts';
-import { takeCompletions } from '../pipeline/news.ts';
+import { hold, pauseOrStop } from '../pipeline/hand-back.ts';
+import { takeEach } from '../pipeline/news.ts';
 import type { UnderWay } from './under-way.ts';
 
 const connection = 'ServiceBus';
+// Before what failed among other news comes again.
+const againMs = 1_000;
 
 /** What each delivery goes through beside the pipeline. */
 interface Through {
@@ -44,10 +46,27 @@ async function completions(
   { messages, actions }: SdkBatch,
 ): Promise<void> {
   const incoming = messages.map((message) => toIncoming(queueName, message));
-  await hold(worker, queueName, () => takeCompletions(worker, incoming));
-  // Thousands of jobs have a session each: waiting for more of the same would hold up the others.
-  const [{ sessionId } = {}] = messages;
-  if (sessionId !== undefined) await actions.releaseSession(sessionId).catch(() => undefined);
+  try {
+    const failed = await takeEach(worker, incoming);
+    if (failed.size === 0) return;
+    const [error] = failed.values();
+    if (failed.size === incoming.length)
+      await hold(worker, queueName, async () => {
+        throw error;
+      });
+    // The others are done: what one job's news met is no reason to bring theirs again.
+    for (const [at, one] of incoming.entries()) {
+      const message = messages[at];
+      if (message && !failed.has(one)) await actions.complete(message);
+    }
+    worker.log('error', `${queueName}: ${failed.size} handed back: ${(error as Error).message}`);
+    await pauseOrStop(worker, againMs);
+    throw error;
+  } finally {
+    // The host takes one session at a time: waiting for more of the same would hold up the others.
+    const [{ sessionId } = {}] = messages;
+    if (sessionId !== undefined) await actions.releaseSession(sessionId).catch(() => undefined);
+  }
 }
 
 function registerWorker(

@@ -64,7 +64,7 @@ const hostJson = z.object({
         .prefault({}),
     })
     .prefault({}),
-  functionTimeout: timeSpan.optional(),
+  functionTimeout: timeSpan.default(1_800_000),
 });
 
 export type HostJson = z.output<typeof hostJson>;

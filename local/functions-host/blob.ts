@@ -2,17 +2,18 @@
 import { createHash } from 'node:crypto';
 import type { BlobItem, BlobServiceClient, ContainerClient } from '@azure/storage-blob';
 import { resolveExpressions } from './app-settings.ts';
-import type { RegisteredFunction } from './core-module.ts';
-import { describe } from './http.ts';
-import { triggerOf } from './invoke.ts';
+import type { LoadedFunction } from './core-module.ts';
 import type { Listener, ListenerContext } from './listener.ts';
+import { describe } from './log.ts';
+import { triggerOf } from './trigger.ts';
+import { WorkerEndedError } from './worker.ts';
 
 const pollEveryMs = 1_000;
 // Learn, blob trigger: tried five times, then put aside as poison.
 const maxAttempts = 5;
 
 export async function listenBlobs(
-  functions: readonly RegisteredFunction[],
+  functions: readonly LoadedFunction[],
   context: ListenerContext,
   storage: () => BlobServiceClient,
 ): Promise<Listener> {
@@ -23,7 +24,7 @@ export async function listenBlobs(
 }
 
 class BlobPoller implements Listener {
-  readonly #target: RegisteredFunction;
+  readonly #target: LoadedFunction;
   readonly #context: ListenerContext;
   readonly #container: ContainerClient;
   readonly #receipts: ContainerClient;
@@ -37,7 +38,7 @@ class BlobPoller implements Listener {
   #wake: () => void = () => undefined;
 
   private constructor(
-    target: RegisteredFunction,
+    target: LoadedFunction,
     context: ListenerContext,
     storage: BlobServiceClient,
   ) {
@@ -56,7 +57,7 @@ class BlobPoller implements Listener {
   }
 
   static async start(
-    target: RegisteredFunction,
+    target: LoadedFunction,
     context: ListenerContext,
     storage: BlobServiceClient,
   ): Promise<BlobPoller> {
@@ -127,6 +128,8 @@ class BlobPoller implements Listener {
       });
       return true;
     } catch (error) {
+      // The worker's end is no fault of this blob.
+      if (error instanceof WorkerEndedError) return false;
       const failures = (this.#failures.get(version) ?? 0) + 1;
       this.#failures.set(version, failures);
       const poison = failures >= maxAttempts;

@@ -54,8 +54,12 @@ export interface ProgrammingModel {
 export type HookName = 'appStart' | 'appTerminate' | 'preInvocation' | 'postInvocation' | 'log';
 type Hook = (context: Record<string, unknown>) => unknown;
 
-export interface RegisteredFunction {
+/** A function as the host knows it; its handler is in the worker. */
+export interface LoadedFunction {
   metadata: FunctionMetadata;
+}
+
+export interface RegisteredFunction extends LoadedFunction {
   handler: Handler;
 }
 

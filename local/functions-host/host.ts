@@ -1,18 +1,16 @@
-/** The local Functions host: loads the compiled app as the worker does and calls its functions. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { format } from 'node:util';
+/** The local Functions host: owns listeners, locks, timers and the HTTP front; a worker runs the functions. */
 import { BlobServiceClient } from '@azure/storage-blob';
 import { type AppSettings, isDisabled, logLevelOf, readHostJson } from './app-settings.ts';
 import { listenBlobs } from './blob.ts';
-import { type RegisteredFunction, Registry, supplyCoreModule } from './core-module.ts';
+import type { LoadedFunction } from './core-module.ts';
 import { listenHttp } from './http.ts';
-import { createInvoke, triggerOf } from './invoke.ts';
+import type { Listener } from './listener.ts';
 import { createLog, type Log } from './log.ts';
 import { listenServiceBus } from './service-bus.ts';
 import { Settlement, serveSettlement } from './settlement.ts';
 import { listenTimers } from './timer.ts';
+import { triggerOf } from './trigger.ts';
+import { Worker } from './worker.ts';
 
 export interface HostOptions {
   /** The app's folder: host.json, and package.json whose `main` is the entry point. */
@@ -22,13 +20,52 @@ export interface HostOptions {
   settings: AppSettings;
   /** Another entry point, below `root`. */
   main?: string;
+  /** A worker process was started, the first one or one in the place of another. */
+  onWorker?(pid: number): void;
 }
 
 export interface Host {
   port: number;
   functions: string[];
-  /** Takes in nothing new, waits for what runs (`drainMs` at most, default 30 s), then ends. */
-  stop(drainMs?: number): Promise<void>;
+  /** Takes in nothing new and has the worker hand back what runs; ten seconds at most. */
+  stop(): Promise<void>;
+}
+
+const stopMs = 10_000;
+const quietMs = 1_000;
+const tryAgainMs = 2_000;
+
+/** A host that starts again, on the same port, when its worker died too often. @throws if the app fails */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const log = createLog(logLevelOf(readHostJson(options.root, options.settings)));
+  let isStopping = false;
+  let current: Promise<Host>;
+  const again = async (before: Host, { port }: Host): Promise<Host> => {
+    log('error', 'The worker died three times: the host starts again.');
+    await before.stop();
+    for (;;) {
+      try {
+        return await startOnce({ ...options, port }, log, giveUp);
+      } catch (error) {
+        log('error', `The host cannot start: ${(error as Error).message}`);
+        if (isStopping) return before;
+        await new Promise((resolve) => setTimeout(resolve, tryAgainMs));
+      }
+    }
+  };
+  const giveUp = () => {
+    if (!isStopping) current = current.then((before) => again(before, first));
+  };
+  current = startOnce(options, log, () => giveUp());
+  const first = await current;
+  return {
+    port: first.port,
+    functions: first.functions,
+    async stop() {
+      isStopping = true;
+      await (await current).stop();
+    },
+  };
 }
 
 const kinds = {
@@ -38,8 +75,8 @@ const kinds = {
   blobtrigger: 'blob',
 } as const;
 
-function sortByKind(functions: readonly RegisteredFunction[]) {
-  const sorted: Record<(typeof kinds)[keyof typeof kinds], RegisteredFunction[]> = {
+function sortByKind(functions: readonly LoadedFunction[]) {
+  const sorted: Record<(typeof kinds)[keyof typeof kinds], LoadedFunction[]> = {
     http: [],
     serviceBus: [],
     timer: [],
@@ -57,70 +94,55 @@ function sortByKind(functions: readonly RegisteredFunction[]) {
   return sorted;
 }
 
-export async function startHost(options: HostOptions): Promise<Host> {
-  const { root, host, port, settings } = options;
-  const hostJson = readHostJson(root, settings);
-  const log = createLog(logLevelOf(hostJson));
-  logConsole(log);
-  const registry = new Registry();
-  supplyCoreModule(registry, log);
+async function startOnce(options: HostOptions, log: Log, onGivenUp: () => void): Promise<Host> {
+  const { host, port, settings, onWorker = () => undefined } = options;
+  const hostJson = readHostJson(options.root, settings);
   const settlement = new Settlement();
   const grpc = await serveSettlement(settlement);
-  const main = options.main ?? mainOf(root);
-  await import(pathToFileURL(join(root, main)).href);
-  if (!registry.model)
-    throw new Error(
-      `${main} registered nothing with @azure/functions: are there two copies of it?`,
-    );
-
-  const enabled = registry.functions.filter(({ metadata }) => !isDisabled(metadata.name, settings));
-  const { http, serviceBus, timer, blob } = sortByKind(enabled);
-  const context = { settings, hostJson, invoke: createInvoke(registry, log), log };
-  const storage = () => {
-    const connection = settings['AzureWebJobsStorage'];
-    if (!connection)
-      throw new Error('Timers and blob triggers need the setting AzureWebJobsStorage.');
-    return BlobServiceClient.fromConnectionString(connection);
+  const started: Pick<Listener, 'quiesce' | 'stop'>[] = [];
+  const quiesce = () => Promise.all(started.map((part) => part.quiesce?.()));
+  const stop = async () => {
+    await Promise.race([quiesce(), new Promise((resolve) => setTimeout(resolve, quietMs))]);
+    const stopped = Promise.allSettled(started.map((part) => part.stop()));
+    const late = new Promise((resolve) => setTimeout(resolve, stopMs).unref());
+    await Promise.race([stopped, late]);
+    grpc.stop();
   };
-  await registry.runHooks('appStart', { hookData: {}, appHookData: {} });
-  const web = await listenHttp(http, context, registry.model, { host, port });
-  const listeners = [
-    await listenServiceBus(serviceBus, context, settlement),
-    await listenTimers(timer, context, storage),
-    await listenBlobs(blob, context, storage),
-  ];
-  return {
-    port: web.port,
-    functions: enabled.map(({ metadata }) => metadata.name),
-    async stop(drainMs = 30_000) {
-      // The worker's hook for shutdown: an app that wants to hand back its work does it here.
-      const terminated = registry.runHooks('appTerminate', { hookData: {}, appHookData: {} });
-      const drained = Promise.all([web.stop(), ...listeners.map((listener) => listener.stop())]);
-      const late = new Promise((resolve) => setTimeout(resolve, drainMs).unref());
-      await Promise.race([Promise.all([drained, terminated]), late]);
-      grpc.stop();
-    },
-  };
+  try {
+    const worker = await Worker.start({
+      args: argumentsOf(options, grpc.args),
+      settings,
+      log,
+      timeoutMs: hostJson.functionTimeout,
+      onStart: onWorker,
+      onGivenUp() {
+        void quiesce();
+        onGivenUp();
+      },
+    });
+    started.push(worker);
+    const enabled = worker.functions.filter(({ metadata }) => !isDisabled(metadata.name, settings));
+    const { http, serviceBus, timer, blob } = sortByKind(enabled);
+    const context = { settings, hostJson, invoke: worker.invoke, log };
+    const web = await listenHttp(http, context, () => worker.streams(), { host, port });
+    started.push(web);
+    started.push(await listenServiceBus(serviceBus, context, settlement));
+    started.push(await listenTimers(timer, context, () => storageOf(settings)));
+    started.push(await listenBlobs(blob, context, () => storageOf(settings)));
+    return { port: web.port, functions: enabled.map(({ metadata }) => metadata.name), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
-const mainOf = (root: string) =>
-  (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { main: string }).main;
+function argumentsOf({ root, main }: HostOptions, grpc: readonly string[]): string[] {
+  return [...grpc, '--root', root, ...(main === undefined ? [] : ['--main', main])];
+}
 
-// rhea's words about the bytes before each message that the Service Bus extension has it decode.
-const noise = 'WARNING: expected described message section';
-
-/** The worker forwards an app's console to the log. */
-function logConsole(log: Log): void {
-  const levels = {
-    debug: 'debug',
-    log: 'information',
-    info: 'information',
-    warn: 'warning',
-    error: 'error',
-  } as const;
-  for (const [method, level] of Object.entries(levels))
-    console[method as keyof typeof levels] = (...args: unknown[]) => {
-      const text = format(...args);
-      if (!text.startsWith(noise)) log(level, text);
-    };
+function storageOf(settings: AppSettings): BlobServiceClient {
+  const connection = settings['AzureWebJobsStorage'];
+  if (!connection)
+    throw new Error('Timers and blob triggers need the setting AzureWebJobsStorage.');
+  return BlobServiceClient.fromConnectionString(connection);
 }

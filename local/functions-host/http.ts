@@ -5,17 +5,18 @@
 import { randomUUID } from 'node:crypto';
 import {
   Agent,
+  type ClientRequest,
   createServer,
   request as forwardRequest,
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import { Server as NetServer } from 'node:net';
 import { whyForeign } from '../foreign.ts';
-import type { ProgrammingModel, RegisteredFunction } from './core-module.ts';
-import { triggerOf } from './invoke.ts';
+import type { LoadedFunction } from './core-module.ts';
 import type { Listener, ListenerContext } from './listener.ts';
+import { reportFailure } from './log.ts';
 import { compileRoute, type Route } from './route.ts';
+import { triggerOf } from './trigger.ts';
 
 export interface HttpAddress {
   host: string;
@@ -24,30 +25,11 @@ export interface HttpAddress {
 
 interface Endpoint {
   route: Route;
-  target: RegisteredFunction;
+  target: LoadedFunction;
   binding: string;
 }
 
-/** Where the programming model listens; it would choose all interfaces, a laptop should not. */
-export async function startStreamServer(model: ProgrammingModel): Promise<URL> {
-  const listen = NetServer.prototype.listen;
-  NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]) {
-    const callback = args.find((arg) => typeof arg === 'function') as (() => void) | undefined;
-    return Reflect.apply(listen, this, [0, '127.0.0.1', callback]) as NetServer;
-  } as typeof listen;
-  try {
-    const { HttpUri } = await model.getCapabilities({});
-    if (typeof HttpUri !== 'string')
-      throw new Error('This host streams HTTP: call app.setup({ enableHttpStream: true }).');
-    const uri = new URL(HttpUri);
-    uri.hostname = '127.0.0.1';
-    return uri;
-  } finally {
-    NetServer.prototype.listen = listen;
-  }
-}
-
-function endpointsOf(functions: readonly RegisteredFunction[], prefix: string): Endpoint[] {
+function endpointsOf(functions: readonly LoadedFunction[], prefix: string): Endpoint[] {
   return functions
     .map((target) => {
       const { name, binding } = triggerOf(target);
@@ -60,12 +42,11 @@ function endpointsOf(functions: readonly RegisteredFunction[], prefix: string): 
 }
 
 export async function listenHttp(
-  functions: readonly RegisteredFunction[],
+  functions: readonly LoadedFunction[],
   context: ListenerContext,
-  model: ProgrammingModel,
+  streams: () => Promise<URL>,
   { host, port }: HttpAddress,
 ): Promise<Listener & HttpAddress> {
-  const streams = await startStreamServer(model);
   const endpoints = endpointsOf(functions, context.hostJson.extensions.http.routePrefix);
   // Thousands may watch their jobs at once. An idle connection is given up well before the worker's
   // server does so (5 s), or a request could meet it closing and be answered with nothing.
@@ -118,7 +99,8 @@ function find(endpoints: readonly Endpoint[], { url = '/', method = 'GET' }: Inc
 
 interface Way {
   context: ListenerContext;
-  streams: URL;
+  /** Where the worker takes requests; another address once there is another worker. */
+  streams: () => Promise<URL>;
   agent: Agent;
 }
 
@@ -129,11 +111,12 @@ async function answer(
   { context, streams, agent }: Way,
 ): Promise<void> {
   const invocationId = randomUUID();
-  const forwarded = forward(request, response, invocationId, streams, agent);
+  let forwarded: ClientRequest | undefined;
   const headers = Object.fromEntries(
     Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
   );
   try {
+    forwarded = forward(request, response, invocationId, await streams(), agent);
     await context.invoke(
       target,
       {
@@ -146,10 +129,11 @@ async function answer(
       invocationId,
     );
   } catch (error) {
-    context.log('error', `${target.metadata.name}: ${describe(error)}`);
-    forwarded.destroy();
-    if (response.headersSent) response.destroy();
-    else response.writeHead(500).end();
+    reportFailure(context.log, target.metadata.name, error);
+    forwarded?.destroy();
+    // What was cut off must not look complete.
+    if (!response.headersSent) response.writeHead(500).end();
+    else if (!response.writableEnded) response.destroy();
   }
 }
 
@@ -176,8 +160,8 @@ function forward(
     answered.pipe(response);
   });
   forwarded.on('error', () => {
-    if (!response.headersSent) response.writeHead(502);
-    response.end();
+    if (!response.headersSent) response.writeHead(502).end();
+    else response.destroy();
   });
   // The caller hung up: so does the forwarded request, and a stream to it ends.
   response.on('close', () => {
@@ -186,6 +170,3 @@ function forward(
   request.pipe(forwarded);
   return forwarded;
 }
-
-export const describe = (error: unknown) =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);

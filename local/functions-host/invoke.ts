@@ -1,17 +1,14 @@
 /** One call of one function, through the programming model's own invocation code. */
-import { randomUUID } from 'node:crypto';
 import type { InvocationRequest, RegisteredFunction, Registry } from './core-module.ts';
 import type { Log, LogLevel } from './log.ts';
 
-export type Invoke = (
-  target: RegisteredFunction,
-  request: InvocationRequest,
-  invocationId?: string,
-) => Promise<unknown>;
-
 /** Calls as the worker does: arguments, hooks, the handler, hooks, the response. */
-export function createInvoke(registry: Registry, log: Log): Invoke {
-  return async ({ metadata, handler }, request, invocationId = randomUUID()) => {
+export function createInvoke(registry: Registry, log: Log) {
+  return async (
+    { metadata, handler }: RegisteredFunction,
+    request: InvocationRequest,
+    invocationId: string,
+  ): Promise<unknown> => {
     if (!registry.model) throw new Error('No programming model is registered.');
     const core = {
       invocationId,
@@ -46,12 +43,4 @@ export function createInvoke(registry: Registry, log: Log): Invoke {
     if (hook['error'] !== undefined) throw hook['error'];
     return model.getResponse(context, hook['result']);
   };
-}
-
-/** The binding that triggers a function, by which a call names its input. */
-export function triggerOf({ metadata }: RegisteredFunction) {
-  const found = Object.entries(metadata.bindings).find(([, { type }]) => /trigger$/i.test(type));
-  if (!found) throw new Error(`Function ${metadata.name} has no trigger.`);
-  const [name, binding] = found;
-  return { name, binding };
 }

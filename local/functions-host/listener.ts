@@ -1,7 +1,7 @@
 import type { AppSettings, HostJson } from './app-settings.ts';
-import type { RegisteredFunction } from './core-module.ts';
-import type { Invoke } from './invoke.ts';
+import type { LoadedFunction } from './core-module.ts';
 import type { Log } from './log.ts';
+import type { Invoke } from './worker.ts';
 
 /** What a kind of trigger needs of the host. */
 export interface ListenerContext {
@@ -13,10 +13,12 @@ export interface ListenerContext {
 
 /** Something that calls functions until it is stopped; `stop` takes in nothing new and waits for what runs. */
 export interface Listener {
+  /** Takes in nothing new from now on; what runs goes on. */
+  quiesce?(): Promise<unknown>;
   stop(): Promise<void>;
 }
 
 export type Listen = (
-  functions: readonly RegisteredFunction[],
+  functions: readonly LoadedFunction[],
   context: ListenerContext,
 ) => Promise<Listener>;

@@ -22,3 +22,12 @@ export function createLog(minimum: LogLevel, write = (line: string) => process.s
   };
   return log;
 }
+
+export const describe = (error: unknown) =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
+
+/** A call of a function that failed; when its worker ended, that was told once for all its calls. */
+export function reportFailure(log: Log, name: string, error: unknown): void {
+  const level = error instanceof Error && error.name === 'WorkerEndedError' ? 'debug' : 'error';
+  log(level, `${name}: ${describe(error)}`);
+}

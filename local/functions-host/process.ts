@@ -1,6 +1,6 @@
 /** The Functions host as a process of the stack. */
 import { parseArgs } from 'node:util';
-import { endWithParent, reportReady } from '../child.ts';
+import { endWithParent, reportFailed, reportReady } from '../child.ts';
 import { readLocalSettings } from './app-settings.ts';
 import { startHost } from './host.ts';
 
@@ -14,20 +14,27 @@ const { values } = parseArgs({
 });
 
 endWithParent();
+// The SDK leaves rejections behind when the bus is silent for long; they concern no call of ours.
+process.on('unhandledRejection', (reason) =>
+  process.stderr.write(`warning: the host left a rejection behind: ${String(reason)}\n`),
+);
 // What `process.env` holds is what a function app reads its settings from.
 Object.assign(process.env, readLocalSettings(values.root, process.env));
 try {
+  let worker = 0;
   const host = await startHost({
     root: values.root,
     host: values.host,
     port: Number(values.port),
     settings: process.env,
     ...(values.main ? { main: values.main } : {}),
+    onWorker(pid) {
+      worker = pid;
+      process.send?.({ worker: pid });
+    },
   });
   process.on('SIGTERM', () => void host.stop().then(() => process.exit(0)));
-  reportReady({ port: host.port, functions: host.functions });
+  reportReady({ port: host.port, functions: host.functions, worker });
 } catch (error) {
-  process.send?.({ failed: error instanceof Error ? error.message : String(error) }, () =>
-    process.exit(1),
-  );
+  reportFailed(error);
 }

@@ -19,6 +19,12 @@ interface Held {
   message: ServiceBusReceivedMessage;
 }
 
+/** What a function may do with its session, for one call. */
+export interface SessionActions {
+  receiver: ServiceBusSessionReceiver;
+  shouldRelease: boolean;
+}
+
 interface LockRequest {
   locktoken: string;
   propertiesToModify?: Buffer;
@@ -31,11 +37,15 @@ interface SessionRequest {
   sessionState?: Buffer;
 }
 
-/** Which receiver holds which message, for as long as its function runs. */
+/**
+ * Which receiver holds which message, for as long as its function runs. Sessions are kept by their id
+ * alone, whatever their queue, as in the extension (5.17, `SessionActionsCache`): of two queues that
+ * call functions with equal session ids at once the first one's session answers both, and the end of
+ * either call takes it away.
+ */
 export class Settlement {
   readonly #held = new Map<string, Held>();
-  readonly #sessions = new Map<string, ServiceBusSessionReceiver>();
-  readonly #released = new Set<string>();
+  readonly #sessions = new Map<string, SessionActions>();
 
   hold(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage): string {
     const token = message.lockToken ?? '';
@@ -48,18 +58,14 @@ export class Settlement {
     return !this.#held.delete(token);
   }
 
-  holdSession(receiver: ServiceBusSessionReceiver): void {
-    this.#sessions.set(receiver.sessionId, receiver);
-    this.#released.delete(receiver.sessionId);
+  holdSession(receiver: ServiceBusSessionReceiver): SessionActions {
+    const actions = { receiver, shouldRelease: false };
+    if (!this.#sessions.has(receiver.sessionId)) this.#sessions.set(receiver.sessionId, actions);
+    return actions;
   }
 
   letGoSession(id: string): void {
     this.#sessions.delete(id);
-    this.#released.delete(id);
-  }
-
-  wasReleased(id: string): boolean {
-    return this.#released.has(id);
   }
 
   async settle(
@@ -73,15 +79,10 @@ export class Settlement {
     if (ends) this.#held.delete(token);
   }
 
-  session(id: string): ServiceBusSessionReceiver {
+  session(id: string): SessionActions {
     const session = this.#sessions.get(id);
     if (!session) throw new PreconditionError(`SessionId ${id} not found in the session cache.`);
     return session;
-  }
-
-  release(id: string): void {
-    this.session(id);
-    this.#released.add(id);
   }
 }
 
@@ -151,16 +152,18 @@ function service(settlement: Settlement): grpc.UntypedServiceImplementation {
     ),
     RenewMessageLock: settle(({ receiver, message }) => receiver.renewMessageLock(message), false),
     GetSessionState: unary<SessionRequest>(async ({ sessionId }) => ({
-      sessionState: bytesOf(await settlement.session(sessionId).getSessionState()),
+      sessionState: bytesOf(await settlement.session(sessionId).receiver.getSessionState()),
     })),
     SetSessionState: unary<SessionRequest>(({ sessionId, sessionState }) =>
       settlement
         .session(sessionId)
-        .setSessionState(sessionState?.length ? Buffer.from(sessionState) : null),
+        .receiver.setSessionState(sessionState?.length ? Buffer.from(sessionState) : null),
     ),
-    ReleaseSession: unary<SessionRequest>(async ({ sessionId }) => settlement.release(sessionId)),
+    ReleaseSession: unary<SessionRequest>(async ({ sessionId }) => {
+      settlement.session(sessionId).shouldRelease = true;
+    }),
     RenewSessionLock: unary<SessionRequest>(async ({ sessionId }) => {
-      const until = await settlement.session(sessionId).renewSessionLock();
+      const until = await settlement.session(sessionId).receiver.renewSessionLock();
       return { lockedUntil: { seconds: Math.floor(until.getTime() / 1000), nanos: 0 } };
     }),
   };
@@ -174,8 +177,13 @@ function bytesOf(state: unknown): Buffer {
 
 const maxMessageBytes = 2_147_483_647;
 
-/** Serves `settlement` and tells the Node extension where, by the arguments of this process. */
-export async function serveSettlement(settlement: Settlement) {
+export interface SettlementServer {
+  /** By which the Node extension finds it: arguments of the worker's process. */
+  args: readonly string[];
+  stop(): void;
+}
+
+export async function serveSettlement(settlement: Settlement): Promise<SettlementServer> {
   const extension = createRequire(import.meta.url).resolve(
     '@azure/functions-extensions-servicebus',
   );
@@ -198,8 +206,9 @@ export async function serveSettlement(settlement: Settlement) {
       error ? reject(error) : resolve(bound),
     );
   });
-  const args = { host: '127.0.0.1', port, 'functions-grpc-max-message-length': maxMessageBytes };
-  const named = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  process.argv = [...process.argv.slice(0, 2), ...named];
-  return { stop: () => server.forceShutdown() };
+  const named = { host: '127.0.0.1', port, 'functions-grpc-max-message-length': maxMessageBytes };
+  return {
+    args: Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    stop: () => server.forceShutdown(),
+  };
 }

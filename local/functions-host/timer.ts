@@ -2,10 +2,10 @@
 import type { BlobServiceClient, ContainerClient } from '@azure/storage-blob';
 import { Cron } from 'croner';
 import { resolveExpressions } from './app-settings.ts';
-import type { RegisteredFunction } from './core-module.ts';
-import { describe } from './http.ts';
-import { triggerOf } from './invoke.ts';
+import type { LoadedFunction } from './core-module.ts';
 import type { Listener, ListenerContext } from './listener.ts';
+import { reportFailure } from './log.ts';
+import { triggerOf } from './trigger.ts';
 
 interface Status {
   last: string;
@@ -15,7 +15,7 @@ interface Status {
 
 /** Runs each timer while this host holds its lease; another host takes over when it goes. */
 export async function listenTimers(
-  functions: readonly RegisteredFunction[],
+  functions: readonly LoadedFunction[],
   context: ListenerContext,
   storage: () => BlobServiceClient,
 ): Promise<Listener> {
@@ -32,7 +32,7 @@ const leaseSeconds = 15;
 const leaseEveryMs = 7_000;
 
 class Timer implements Listener {
-  readonly #target: RegisteredFunction;
+  readonly #target: LoadedFunction;
   readonly #context: ListenerContext;
   readonly #container: ContainerClient;
   readonly #name: string;
@@ -47,7 +47,7 @@ class Timer implements Listener {
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(target: RegisteredFunction, context: ListenerContext, container: ContainerClient) {
+  constructor(target: LoadedFunction, context: ListenerContext, container: ContainerClient) {
     const { name, binding } = triggerOf(target);
     this.#target = target;
     this.#context = context;
@@ -134,7 +134,7 @@ class Timer implements Listener {
         triggerMetadata: {},
       });
     } catch (error) {
-      this.#context.log('error', `${this.#name}: ${describe(error)}`);
+      reportFailure(this.#context.log, this.#name, error);
     }
     await this.#writeStatus(status).catch((error: Error) =>
       this.#context.log('warning', `${this.#name}: ${error.message}`),

@@ -9,7 +9,7 @@ test('all parts killed twice: every job ends once, as it should', async () => {
   assert.equal((await crashRound(132, crashes)).accepted, 132);
 });
 
-test('worker, broker and storage killed one after the other: every job ends once, as it should', async () => {
-  const crashes = partNames.map((part, n) => ({ at: 30 + 30 * n, parts: [part] }));
+test('storage, broker, host and worker killed one after the other: every job ends once, as it should', async () => {
+  const crashes = partNames.map((part, n) => ({ at: 25 + 25 * n, parts: [part] }));
   assert.equal((await crashRound(132, crashes)).accepted, 132);
 });

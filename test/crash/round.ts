@@ -1,4 +1,4 @@
-/** One crash round: a mixed load under way, parts killed with SIGKILL and started again, all counted. */
+/** One crash round: a mixed load under way, parts killed and started again or frozen, all counted. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,25 +23,34 @@ interface Accepted {
   n: number;
 }
 
-/**
- * Each crash happens when so many of the jobs are accepted.
- * @throws AssertionError when a promise is broken
- */
-export async function crashRound(
-  jobs: number,
-  crashes: readonly { at: number; parts: readonly Part[] }[],
-): Promise<RoundResult> {
+export interface Crash {
+  /** When so many of the jobs are accepted. */
+  at: number;
+  parts: readonly Part[];
+  /** Not killed but frozen, for so long. */
+  frozenMs?: number;
+}
+
+// A frozen part must outlive every lock; a minute each would be too long to try often.
+const shortLock = 'PT5S';
+
+/** @throws AssertionError when a promise is broken */
+export async function crashRound(jobs: number, crashes: readonly Crash[]): Promise<RoundResult> {
   const began = Date.now();
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-crash-'));
-  const stack = await crashableStack(join(folder, 'data'));
+  const isFrozen = crashes.some(({ frozenMs }) => frozenMs !== undefined);
+  const stack = await crashableStack(
+    join(folder, 'data'),
+    isFrozen ? { lockDuration: shortLock } : {},
+  );
   try {
     const client = createClient(stack.url);
     const accepted: Accepted[] = [];
     const all = kinds(folder);
     const submitting = submitAll(client, all, jobs, accepted);
-    for (const { at, parts } of crashes) {
+    for (const { at, parts, frozenMs } of crashes) {
       await until(`${at} accepted`, () => accepted.length >= at);
-      await stack.crash(parts);
+      await (frozenMs === undefined ? stack.crash(parts) : stack.freeze(parts, frozenMs));
     }
     await submitting;
     const ended = new Map<string, Status>();
@@ -149,8 +158,10 @@ function noEqualPair(ended: ReadonlyMap<string, Status>, accepted: readonly Acce
 }
 
 /** While nobody lost the broker's locks, no more of a key ran at once than its limit. */
-async function limitKept(file: string, crashes: readonly { parts: readonly Part[] }[]) {
-  if (crashes.some(({ parts }) => !parts.includes('host'))) return;
+async function limitKept(file: string, crashes: readonly Crash[]) {
+  const endsRuns = ({ parts, frozenMs }: Crash) =>
+    frozenMs === undefined && (parts.includes('host') || parts.includes('worker'));
+  if (!crashes.every(endsRuns)) return;
   const running = new Map<unknown, Set<unknown>>();
   let pid: unknown;
   for (const line of await readLines(file)) {

@@ -105,6 +105,54 @@ test('Service Bus: sessions are served in order', async () => {
   }
 });
 
+test('Service Bus: with SDK binding the count of deliveries comes with the trigger metadata', async () => {
+  await send('urgent-keyed', [{ body: { fail: true }, messageId: 'm-3', sessionId: 's' }]);
+  const counts = await until('two deliveries', async () => {
+    const found = await notes('bound');
+    return found.length >= 2 && found.map(({ deliveryCount }) => deliveryCount);
+  });
+  assert.deepEqual(counts, [1, 2]);
+});
+
+test('Service Bus: batches of sessions come one session at a time', async () => {
+  const sessions = Array.from({ length: 4 }, (_, n) => ({ body: n, sessionId: `b${n}` }));
+  await send('bulk-keyed', sessions);
+  const whats = await until('four batches', async () => {
+    const found = (await (await call('notes')).json()) as Note[];
+    const batches = found.map(({ what }) => what).filter((what) => what.startsWith('batch'));
+    return batches.length === 8 && batches;
+  });
+  assert.deepEqual(whats, Array(4).fill(['batch begins', 'batch ends']).flat());
+});
+
+test('Service Bus: two queues with one session id at once: the first answers, the second is lost', async () => {
+  const lasting = (ms: number) => [{ body: { ms }, sessionId: 'same' }];
+  await send('urgent-keyed', lasting(3_000));
+  await until('the first', async () => (await notes('bound')).some(({ ms }) => ms === 3_000));
+  await send('heavy-keyed', lasting(5_000));
+  const states = await until('both', async () => {
+    const found = (await notes('state')).slice(-2);
+    return found.at(-1)?.['ms'] === 5_000 && found;
+  });
+  assert.deepEqual(
+    states.map(({ queueName, state }) => [queueName, state]),
+    [
+      ['urgent-keyed', 'urgent-keyed'],
+      ['heavy-keyed', 'lost'],
+    ],
+  );
+});
+
+test('HTTP: a stream does not learn that its client left', async () => {
+  const leaving = new AbortController();
+  const response = await call('endless', { signal: leaving.signal });
+  await response.body?.getReader().read();
+  leaving.abort();
+  const before = (await notes('pulled')).length;
+  await until('it to go on', async () => (await notes('pulled')).length > before + 5);
+  assert.deepEqual(await notes('cancelled'), []);
+});
+
 test('timers run by NCRONTAB with seconds', async () => {
   const ticks = await until('two ticks', async () => {
     const found = await notes('tick');

@@ -90,8 +90,11 @@ test('listens on loopback only', async () => {
 });
 
 async function processTree(pid: number): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(pid)]);
-  return [pid, ...stdout.split('\n').filter(Boolean).map(Number)];
+  const { stdout } = await promisify(execFile)('ps', ['-e', '-o', 'pid=,ppid=']);
+  const all = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  const below = (parent: number): number[] =>
+    all.flatMap(([child = 0, of]) => (of === parent ? [child, ...below(child)] : []));
+  return [pid, ...below(pid)];
 }
 
 test('a port in use is named, with the setting that changes it', async () => {

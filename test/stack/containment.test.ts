@@ -59,7 +59,7 @@ test('a step that nobody awaits fails its job, and says so', async () => {
 
 test('a handler that blocks the process for long ends all the same, once', async () => {
   const { id } = await client.submit('test.blocking', { ms: 8_000 });
-  // The local host is that process, and does not answer meanwhile.
+  // The worker is that process, and does not answer meanwhile.
   const look = () => client.get(id).catch(() => undefined);
   const { state, attempt } = await until(
     'its end',

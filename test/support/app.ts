@@ -172,13 +172,15 @@ const shortlived = defineJob({
   },
 });
 
-/** Kills its worker process: the broker alone knows how often. */
+/** Ends its worker process, a moment after it began. */
 const deadly = defineJob({
   type: 'test.deadly',
-  input: z.object({}),
-  async run(): Promise<{ never: true }> {
-    process.kill(process.pid, 'SIGKILL');
-    return { never: true };
+  input: z.object({ ms: z.number().default(0) }),
+  timeout: '20s',
+  crashes: 2,
+  async run({ ms }): Promise<{ never: true }> {
+    await pause(ms);
+    return process.exit(1);
   },
 });
 

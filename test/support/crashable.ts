@@ -1,34 +1,59 @@
-/** A stack whose parts can be killed one by one and come back on the same ports. */
+/** A stack whose parts can be killed or frozen one by one, and come back on the same ports. */
 import { once } from 'node:events';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { azuriteConnectionString, startAzurite } from '../../local/azurite.ts';
 import type { StartedChild } from '../../local/child.ts';
 import { freePorts } from '../../local/ports.ts';
 import { type StackOptions, startFunctions, startServiceBus } from '../../local/stack.ts';
+import { isAlive } from './alive.ts';
 import { root } from './stack.ts';
+import { until } from './until.ts';
 
-/** In the order in which they start. */
-export const partNames = ['storage', 'broker', 'host'] as const;
+/** In the order in which they start; the worker is started by its host. */
+export const partNames = ['storage', 'broker', 'host', 'worker'] as const;
 export type Part = (typeof partNames)[number];
+type Started = Exclude<Part, 'worker'>;
 
-export async function crashableStack(data: string, settings: Record<string, string> = {}) {
+export interface CrashableOptions {
+  settings?: Record<string, string>;
+  /** Of every queue; as in topology.json if left out. */
+  lockDuration?: string;
+}
+
+export async function crashableStack(data: string, options: CrashableOptions = {}) {
   const [http = 0, serviceBus = 0, blob = 0, queue = 0, table = 0] = await freePorts(5);
   const ports = { http, serviceBus, blob, queue, table };
-  const main = 'dist/test/support/app.js';
-  const options: StackOptions = { root, data, host: '127.0.0.1', ports, main, settings };
+  const stackOptions: StackOptions = {
+    ...{ root, data, host: '127.0.0.1', ports, main: 'dist/test/support/app.js' },
+    settings: options.settings ?? {},
+    topology: await topologyWith(data, options),
+  };
   const azurite = { data: join(data, 'azurite'), host: '127.0.0.1', ports };
   let bus = '';
-  const start: Record<Part, () => Promise<StartedChild<unknown>>> = {
+  let worker = 0;
+  const start: Record<Started, () => Promise<StartedChild<unknown>>> = {
     storage: () => startAzurite(azurite),
     async broker() {
-      const started = await startServiceBus(options);
+      const started = await startServiceBus(stackOptions);
       bus = started.ready.connectionString;
       return started;
     },
-    host: () => startFunctions(options, bus, azuriteConnectionString(azurite)),
+    async host() {
+      const started = await startFunctions(stackOptions, bus, azuriteConnectionString(azurite));
+      worker = started.ready.worker;
+      started.process.on('message', (message: { worker?: number }) => {
+        worker = message.worker ?? worker;
+      });
+      return started;
+    },
   };
-  const running = new Map<Part, StartedChild<unknown>>();
-  for (const part of partNames) running.set(part, await start[part]());
+  const running = new Map<Started, StartedChild<unknown>>();
+  const order = Object.keys(start) as Started[];
+  for (const part of order) running.set(part, await start[part]());
+  const pidOf = (part: Part) =>
+    part === 'worker' ? worker : (running.get(part)?.process.pid ?? 0);
   return {
     url: `http://127.0.0.1:${http}`,
     get serviceBus() {
@@ -36,15 +61,44 @@ export async function crashableStack(data: string, settings: Record<string, stri
     },
     /** Kills these at once with SIGKILL, and starts them again. */
     async crash(parts: readonly Part[]) {
-      const dying = parts.flatMap((part) => running.get(part)?.process ?? []);
-      const gone = dying.map((process) => once(process, 'exit'));
-      for (const process of dying) process.kill('SIGKILL');
+      const dead = worker;
+      const dying = order.filter((part) => parts.includes(part));
+      const gone = dying.map((part) => once(running.get(part)?.process ?? process, 'exit'));
+      for (const part of parts) signal(pidOf(part), 'SIGKILL');
       await Promise.all(gone);
-      for (const part of partNames.filter((name) => parts.includes(name)))
-        running.set(part, await start[part]());
+      for (const part of dying) running.set(part, await start[part]());
+      await until(
+        'the worker has ended',
+        async () => !parts.includes('worker') || !(await isAlive(dead)),
+      );
+      if (parts.includes('worker')) await until('another worker', () => worker !== dead);
+    },
+    /** Stops these for a while, as a machine does that is paused. */
+    async freeze(parts: readonly Part[], ms: number) {
+      const pids = parts.map(pidOf);
+      for (const pid of pids) signal(pid, 'SIGSTOP');
+      await pause(ms);
+      for (const pid of pids) signal(pid, 'SIGCONT');
     },
     async stop() {
-      for (const part of partNames.toReversed()) await running.get(part)?.stop();
+      for (const part of order.toReversed()) await running.get(part)?.stop();
     },
   };
+}
+
+/** It may have gone by itself, as a worker with its host. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {}
+}
+
+async function topologyWith(data: string, { lockDuration }: CrashableOptions): Promise<string> {
+  const own = join(root, 'topology.json');
+  if (lockDuration === undefined) return own;
+  const topology = JSON.parse(await readFile(own, 'utf8')) as { queues: object[] };
+  const queues = topology.queues.map((queue) => ({ ...queue, lockDuration }));
+  await mkdir(data, { recursive: true });
+  await writeFile(join(data, 'topology.json'), JSON.stringify({ ...topology, queues }));
+  return join(data, 'topology.json');
 }

@@ -1,7 +1,10 @@
-/** An app without Longhaul: what the Functions documentation shows, for the host's own tests. */
+/** An app without Longhaul's pipeline: what the Functions documentation shows, for the host's own tests. */
+import { appendFile } from 'node:fs/promises';
 import { ReadableStream } from 'node:stream/web';
+import { setTimeout as pause } from 'node:timers/promises';
 import { app, type InvocationContext, type Timer } from '@azure/functions';
 import { ServiceBusClient } from '@azure/service-bus';
+import { type SdkBinding, toDelivery } from '../../functions/azure/delivery.ts';
 
 const notes: Record<string, unknown>[] = [];
 const note = (what: string, more: object = {}) => void notes.push({ what, ...more });
@@ -32,7 +35,7 @@ app.http('stream', {
       (async function* () {
         for (const part of ['one ', 'two ', 'three']) {
           yield new TextEncoder().encode(part);
-          await new Promise((resolve) => setTimeout(resolve, 100));
+          await pause(100);
         }
       })(),
     ),
@@ -79,6 +82,78 @@ app.storageBlob('blob', {
     note('blob', { text: String(content), name: context.triggerMetadata?.['name'] });
   },
 });
+
+// Sessions, one by one and in batches; `ms` lasts so long, `settles` tries what needs its session.
+app.serviceBusQueue('session-batch', {
+  connection: 'ServiceBus',
+  queueName: 'bulk-keyed',
+  isSessionsEnabled: true,
+  cardinality: 'many',
+  handler: async (bodies: unknown) => {
+    note('batch begins', { count: (bodies as unknown[]).length });
+    await pause(300);
+    note('batch ends');
+  },
+});
+for (const queueName of ['urgent-keyed', 'heavy-keyed'])
+  app.serviceBusQueue(`bound-${queueName}`, {
+    connection: 'ServiceBus',
+    queueName,
+    isSessionsEnabled: true,
+    sdkBinding: true,
+    autoCompleteMessages: false,
+    handler: async (binding, context: InvocationContext) => {
+      const { deliveryCount } = context.triggerMetadata ?? {};
+      const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
+      const { fail, ms = 0 } = JSON.parse(delivery.message.body.toString('utf8'));
+      note('bound', { queueName, deliveryCount, ms });
+      if (fail && delivery.message.deliveries === 1) throw new Error('as asked');
+      await pause(ms);
+      const state = await delivery.session?.set(Buffer.from(queueName)).then(
+        () => delivery.session?.get(),
+        (error: Error) => error,
+      );
+      note('state', { queueName, ms, state: Buffer.isBuffer(state) ? state.toString() : 'lost' });
+      await delivery.complete();
+    },
+  });
+
+app.http('pid', { methods: ['GET'], handler: async () => ({ jsonBody: process.pid }) });
+app.http('sleep', {
+  methods: ['GET'],
+  route: 'sleep/{ms}',
+  handler: async ({ params }) => {
+    await pause(Number(params['ms']));
+    return { jsonBody: process.pid };
+  },
+});
+app.http('exit', { methods: ['POST'], handler: () => process.exit(1) });
+app.http('circles', {
+  methods: ['GET'],
+  handler: () => {
+    for (;;);
+  },
+});
+app.http('endless', {
+  methods: ['GET'],
+  handler: async () => ({
+    body: new ReadableStream({
+      async pull(controller) {
+        await pause(50);
+        note('pulled');
+        controller.enqueue(new TextEncoder().encode('.'));
+      },
+      cancel: () => note('cancelled'),
+    }),
+  }),
+});
+const { TERMINATED: terminated, TERMINATE_MS: terminateMs } = process.env;
+if (terminated)
+  app.hook.appTerminate(async () => {
+    await appendFile(terminated, 'begins ');
+    await pause(Number(terminateMs));
+    await appendFile(terminated, 'ends');
+  });
 
 // Used by the test to send without a client of its own.
 app.http('send', {

@@ -9,6 +9,7 @@ import { traceLink } from '../trace.ts';
 import { tellApart } from './dispositions.ts';
 import { toAmqpError } from './faults.ts';
 import { Framing } from './framing.ts';
+import { forgiveLateFrames } from './late-frames.ts';
 import { ConnectionLinks } from './links.ts';
 import {
   boundDispositions,
@@ -97,6 +98,7 @@ export function serveConnection(
     guard(() => links.resume()),
   );
   frame(connection, guard);
+  forgiveLateFrames(connection);
   guardEntrances(connection, guard);
   socket.on(
     'close',

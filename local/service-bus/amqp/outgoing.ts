@@ -9,11 +9,11 @@ import type { SessionWaiter } from '../entity/sessions.ts';
 import type { Guard } from '../guarded.ts';
 import { type Coordinator, provisionally } from './coordinator.ts';
 import { refuse, toAmqpError } from './faults.ts';
+import { freeDelivery } from './freed-delivery.ts';
 import { type Annotation, type Envelope, formatMessage } from './message.ts';
 import {
   attachOf,
   echoed,
-  freeDelivery,
   holdBack,
   rejected,
   type SenderInternals,
@@ -199,7 +199,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
   forget(token: string): void {
     const delivery = this.#unsettled.get(token);
     this.#unsettled.delete(token);
-    if (delivery) freeDelivery(delivery);
+    if (delivery && freeDelivery(delivery)) this.#handed--;
   }
 
   /** rhea writes at the end of the turn: until then the socket does not know of it. */

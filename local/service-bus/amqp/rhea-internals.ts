@@ -36,6 +36,11 @@ interface Ring {
   by_id(id: number): { transaction?: string } | undefined;
   get_head(): { id: number } | undefined;
   get_tail(): { id: number } | undefined;
+  entries: unknown[];
+  head: number;
+  tail: number;
+  size: number;
+  capacity: number;
 }
 
 interface DispositionFrame {
@@ -133,6 +138,7 @@ export type ConnectionInternals = Connection & {
   _disconnected(): void;
   is_open(): boolean;
   accept(socket: unknown): void;
+  remote_channel_map: Record<number, unknown>;
   sasl_transport?: { transports?: Record<number, { transport?: { read_complete: boolean } }> };
 };
 
@@ -260,9 +266,6 @@ function takeTransaction({ performative }: DispositionFrame): string | undefined
   return Buffer.isBuffer(id?.value) ? id.value.toString('hex') : '';
 }
 
-// Of those whose receiver has not yet found out that their locks are over.
-const mostFreed = 10_000;
-
 function answerFreed(session: SessionInternals, first: number, last: number, lost: () => unknown) {
   for (const id of session.freed ?? []) {
     if (id < first || id > last) continue;
@@ -271,21 +274,6 @@ function answerFreed(session: SessionInternals, first: number, last: number, los
     session.outgoing.tell({ id, link, state: lost(), settled: true });
     (session.connection as unknown as { _register(): void })._register();
   }
-}
-
-/** Frees the slot of a delivery that the broker took back: the next ones need it. */
-export function freeDelivery(delivery: Delivery): void {
-  const freed = delivery as unknown as DeliveryInternals & {
-    link: { session: SessionInternals; connection: { _register(): void } };
-  };
-  if (freed.settled) return;
-  freed.settled = true;
-  freed.remote_settled = true;
-  const { session, connection } = freed.link;
-  session.freed ??= new Set();
-  session.freed.add(freed.id);
-  if (session.freed.size > mostFreed) session.freed.delete([...session.freed][0] ?? 0);
-  connection._register();
 }
 
 /**
