@@ -70,7 +70,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
-  const tally = new Tally(clock, log);
+  const tally = new Tally(clock, log, (type) => types.find(type) !== undefined);
   const worker = {
     types,
     topology,

@@ -10,6 +10,7 @@ export async function pageOf(
   limit: number,
   cursor: string | undefined,
 ): Promise<{ entities: Record<string, unknown>[]; cursor: string | undefined }> {
+  if (cursor !== undefined && !isCursor(cursor)) throw badCursor(undefined);
   const pages = table
     .listEntities({ queryOptions: { filter } })
     .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
@@ -20,6 +21,20 @@ export async function pageOf(
   }
   return { entities: [], cursor: undefined };
 }
+
+/** As the SDK makes them: the names of a partition and a row, as JSON in base64. */
+function isCursor(text: string): boolean {
+  try {
+    const read = JSON.parse(Buffer.from(text, 'base64').toString('utf8')) as unknown;
+    const isNamed = typeof read === 'object' && read !== null && !Array.isArray(read);
+    return isNamed && Object.values(read).every((one) => typeof one === 'string' && !odd.test(one));
+  } catch {
+    return false;
+  }
+}
+
+// No key of ours has them.
+const odd = /[\p{Cc}\p{Cs}]/u;
 
 const badCursor = (cause: unknown) =>
   new BadRequestError(

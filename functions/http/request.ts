@@ -109,9 +109,14 @@ export function idempotencyKey({ headers }: HttpRequest): string | undefined {
   return JSON.stringify([headers.get('x-ms-client-principal-id'), key]);
 }
 
+const maxPreferChars = 500;
+
 /** `Prefer: wait=N` (RFC 7240, 4.3) in milliseconds, 60 s at most; undefined when not asked for. */
 export function preferredWaitMs({ headers }: HttpRequest): number | undefined {
-  const preferences = headers.get('prefer')?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? [];
+  const given = headers.get('prefer') ?? '';
+  // What is longer says nothing that is known here, and would be long to take apart.
+  if (given.length > maxPreferChars) return undefined;
+  const preferences = given.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? [];
   for (const preference of preferences) {
     const wait = /^\s*wait\s*=\s*(?:(\d+)|"(\d+)")\s*(?:;|$)/i.exec(preference);
     if (wait) return Math.min(Number(wait[1] ?? wait[2]), 60) * 1000;

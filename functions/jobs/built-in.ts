@@ -92,6 +92,8 @@ const call = z.strictObject({
   body: z.unknown().optional(),
   /** Default: 200 to 299. */
   successCodes: z.array(z.int().min(100).max(599)).max(500).optional(),
+  /** Of a call that a page listed: the page's host. Its secret headers are for no other. */
+  listedBy: z.string().max(255).optional(),
   timeout: duration
     .refine((text) => toMs(text) <= toMs(longestCall), `is longer than ${longestCall}`)
     .default('1m'),
@@ -125,7 +127,9 @@ export function webCall(outbound: Outbound) {
           `${shownUrl(input.url)} lists no calls: ${z.prettifyError(read.error)}`,
         );
       const listed = read.data;
-      const requests: JobRequest<CallResult>[] = listed.calls.map((one) => type.with(one));
+      const requests: JobRequest<CallResult>[] = listed.calls.map((one) =>
+        type.with({ ...one, listedBy: new URL(input.url).hostname }),
+      );
       const limit = listed.limit === undefined ? {} : { limit: listed.limit };
       const ended = await job.childrenSettled('calls', requests, limit);
       return {
@@ -143,17 +147,20 @@ export function webCall(outbound: Outbound) {
 }
 
 async function callOnce(
-  { url, method, headers, body, successCodes, timeout }: z.output<typeof call>,
+  { url, method, headers, body, successCodes, timeout, listedBy }: z.output<typeof call>,
   job: Pick<Job, 'signal'>,
   outbound: Outbound,
 ) {
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
   const json =
     body === undefined || typeof body === 'string' ? {} : { 'content-type': 'application/json' };
+  // A page has others called with its own rights, not with ours.
+  const isOwn = listedBy === undefined || (URL.canParse(url) && new URL(url).hostname === listedBy);
+  const secrets = isOwn ? secretHeadersOf(url, outbound) : {};
   const answer = await callOut(
     {
       ...{ url, method, body: text, timeoutMs: toMs(timeout), signal: job.signal },
-      headers: { ...json, ...headers, ...secretHeadersOf(url, outbound) },
+      headers: { ...json, ...headers, ...secrets },
     },
     outbound.allowed,
   );

@@ -13,7 +13,8 @@ test('the tally is one line a minute: ends by type and state, with sums of times
       return () => undefined;
     },
   };
-  const tally = new Tally(clock, (level, line) => void lines.push(`${level} ${line}`));
+  const log = (level: string, line: string) => void lines.push(`${level} ${line}`);
+  const tally = new Tally(clock, log, () => true);
   const record = (type: string) =>
     ({
       type,
@@ -34,4 +35,19 @@ test('the tally is one line a minute: ends by type and state, with sums of times
   ]);
   tally.flush();
   assert.equal(lines.length, 1);
+});
+
+test('types that a sender made up are one, and however many there are a line can be read', () => {
+  const lines: string[] = [];
+  const clock = { after: () => () => undefined };
+  const log = (_: string, line: string) => void lines.push(line);
+  const tally = new Tally(clock, log, (type) => type.startsWith('known'));
+  const record = (type: string) => ({ type, createdAt: '2026-01-01T00:00:00Z' }) as JobRecord;
+  for (let n = 0; n < 600; n++) tally.count('failed', record(`made up ${n} ${'x'.repeat(90)}`));
+  for (let n = 0; n < 60; n++) tally.count('failed', record(`known ${n} ${'x'.repeat(90)}`));
+  tally.flush();
+  const read = lines.map((line) => JSON.parse(line.slice(line.indexOf('{'))) as object);
+  const all = Object.assign({}, ...read) as Record<string, { failed: number }>;
+  assert.deepEqual([Object.keys(all).length, all['(unknown)']?.failed], [61, 600]);
+  assert.ok(lines.every((line) => line.length < 8_000));
 });

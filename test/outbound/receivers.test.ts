@@ -110,6 +110,13 @@ test('headers that no job holds go to their host, over https, and to no other', 
   const input = { url: `http://127.0.0.1:${port}/`, method: 'GET', headers: {}, timeout: '1m' };
   await webCall(outbound).definition.run(input as never, job as never);
   assert.equal(got['authorization'], 'Bearer planted');
+  // A page of another host that lists this call does not spend them.
+  const listed = { ...input, listedBy: 'a.example' };
+  await webCall(outbound).definition.run(listed as never, job as never);
+  assert.equal(got['authorization'], undefined);
+  const own = { ...input, listedBy: '127.0.0.1' };
+  await webCall(outbound).definition.run(own as never, job as never);
+  assert.equal(got['authorization'], 'Bearer planted');
 });
 
 test('what fails is told without the query of its address', async () => {
