@@ -1,14 +1,19 @@
 /** Waits, case by case; `replay.test.ts` has what later runs make of them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Catalogue } from '../../functions/define-job.ts';
 import { cancel } from '../../functions/pipeline/cancel.ts';
 import { tellEvent } from '../../functions/pipeline/tell-event.ts';
-import { type Handler, type Ran, run, start } from './world/one-job.ts';
+import { type AnyJob, type Handler, type Ran, run, start, typeOf } from './world/one-job.ts';
 import { hops } from './world/tamper.ts';
 import type { Trouble } from './world/world.ts';
 
 /** Somebody acts as soon as the job waits. */
-async function onceItWaits(handler: Handler, act: (ran: Ran) => Promise<unknown>): Promise<Ran> {
+async function onceItWaits(
+  handler: Handler,
+  act: (ran: Ran) => Promise<unknown>,
+  others: Catalogue = [],
+): Promise<Ran> {
   let ran: Ran | undefined;
   let isDone = false;
   const trouble = (): Trouble => {
@@ -16,7 +21,7 @@ async function onceItWaits(handler: Handler, act: (ran: Ran) => Promise<unknown>
     isDone = true;
     return 'somebody acts';
   };
-  ran = await start(handler, {}, { trouble });
+  ran = await start(handler, {}, { trouble }, others);
   const of = ran;
   of.world.actions.push(() => act(of));
   await of.rest();
@@ -67,24 +72,68 @@ test('who won a race against a timer is on record before the handler acts on it'
 });
 
 test('a wait that was not over holds up no other branch of the undo', async () => {
-  for (const wait of ['sleep', 'event'] as const) {
+  const child = typeOf((job) => job.sleep('9h'), {}, 'child');
+  for (const wait of ['sleep', 'event', 'children'] as const) {
     const undone: string[] = [];
     let runs = 0;
+    const waits = (job: AnyJob) => {
+      if (wait === 'sleep') return job.sleep('1h');
+      return wait === 'event' ? job.event('a') : job.children('group', [child.with({})]);
+    };
     const handler: Handler = (job) =>
       Promise.all([
-        wait === 'sleep' ? job.sleep('1h') : job.event('a'),
+        waits(job),
         (async () => {
           if (runs++ > 0) await hops(30);
           await job.step('book', async () => 1, { undo: async () => void undone.push('a') });
           await job.sleep('2h');
         })(),
       ]);
-    const ran = await onceItWaits(handler, ({ world, id }) => cancel(world.app(), id));
+    const act = ({ world, id }: Ran) => cancel(world.app(), id);
+    const ran = await onceItWaits(handler, act, [child]);
     assert.deepEqual(
       [ran.record().state, undone],
       ['cancelled', ['a']],
       `${wait} ${ran.record().error?.message}`,
     );
+  }
+});
+
+test('an event that was late is late by the same time in every run', async () => {
+  const told: string[] = [];
+  const ran = await run(async (job) => {
+    told.push(await job.event('a', { timeout: '1h' }).then(String, String));
+    await job.sleep('1m');
+    return told.length;
+  });
+  assert.equal(ran.result(), 2);
+  assert.match(told[0] ?? '', /2026-11-21T13:00/);
+  assert.equal(told[1], told[0]);
+});
+
+test('a group of nobody is over at once, in its turn', async () => {
+  const ran = await run(async (job) => {
+    const first = await job.children('none', []);
+    const second = await job.childrenSettled('none either', [], { limit: 3 });
+    await job.sleep('1m');
+    return [first, second];
+  });
+  assert.deepEqual(ran.result(), [[], []]);
+  assert.equal(ran.record().children, undefined);
+});
+
+test('the limit of a group is a whole number from 1 to 1000', async () => {
+  const child = typeOf(async () => 1, {}, 'child');
+  for (const limit of [0, -1, 1.5, 1001, Number.NaN, Number.POSITIVE_INFINITY]) {
+    const { record } = await run((job) => job.children('g', [child.with({})], { limit }));
+    assert.match(record().error?.message ?? '', /whole number from 1 to 1000/, `${limit}`);
+  }
+  for (const limit of [1, 1000]) {
+    const ran = await start((job) => job.children('g', [child.with({})], { limit }), {}, {}, [
+      child,
+    ]);
+    await ran.rest();
+    assert.deepEqual(ran.result(), [1], `${limit}`);
   }
 });
 

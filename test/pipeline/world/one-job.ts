@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { z } from 'zod';
 import {
+  type Catalogue,
   defineJob,
   type Job,
   type JobPolicy,
@@ -41,9 +42,10 @@ export async function start(
   handler: Handler,
   policy: JobPolicy<{ n: number }> = {},
   { options = {}, trouble }: { options?: RequestOptions; trouble?: () => Trouble } = {},
+  others: Catalogue = [],
 ): Promise<Ran> {
   const type = typeOf(handler, policy);
-  const world = new World([type], trouble);
+  const world = new World([type, ...others], trouble);
   const { record: submitted } = await submit(world.app(), type.with({ n: 1 }, options));
   const { id } = submitted;
   const record = () => {
