@@ -113,7 +113,9 @@ export async function live(told: Story): Promise<Lived> {
     }
   }
   const mild: Trouble[] = ['none', 'somebody acts', 'another works', 'slow', 'hours pass'];
-  const calm = told.troubles.every((trouble) => mild.includes(trouble));
+  // While others act a call may stand still for longer than an attempt waits for what it has done.
+  const stoodStill = world.logged.some((line) => line.includes('held the process'));
+  const calm = !stoodStill && told.troubles.every((trouble) => mild.includes(trouble));
   const free = told.acts.includes('cancel');
   const retries = world.stores.restarts.get(id) ?? 0;
   const late = told.troubles.some((one) => one === 'dies for hours' || one === 'hours pass');
