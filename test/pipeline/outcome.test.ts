@@ -352,6 +352,16 @@ describe('decide', () => {
     assert.deepEqual(message, { kind: 'dead-letter', reason: 'Error', description: 'Error: boom' });
   });
 
+  test('a failed job keeps what it goes on from when it is started again', () => {
+    const kept = { input: { json: '{}' }, events: { a: { json: '1' } }, rung: now.toISOString() };
+    const last = { ...record, ...kept, attempt: 3 };
+    const { record: failed } = happens({ kind: 'threw', error: failure }, last);
+    assert.deepEqual([failed.state, failed.checkpoint], ['failed', record.checkpoint]);
+    assert.deepEqual([failed.input, failed.events, failed.rung], Object.values(kept));
+    const { record: done } = happens({ kind: 'returned', result: { json: '1' } }, last);
+    assert.deepEqual([done.input, done.events, done.rung], [undefined, undefined, undefined]);
+  });
+
   test('an ended job keeps no checkpoint', () => {
     const { record: ended } = happens({ kind: 'returned', result: { json: '1' } });
     assert.equal(ended.checkpoint, undefined);
