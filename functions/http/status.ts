@@ -54,6 +54,7 @@ function withoutInsides(record: JobRecord) {
     above: _a,
     keep: _k,
     starts: _d,
+    sequence: _m,
     putBack: _x,
     // Of other jobs than this one they tell too.
     claims: _l,
