@@ -4,7 +4,7 @@ import { toNewsMessage } from '../model/news.ts';
 import { untilWritten } from './contested.ts';
 import { find } from './find.ts';
 import { askedToCancel } from './hear.ts';
-import { noRetries } from './outcome.ts';
+import { policyOf } from './outcome.ts';
 import type { Log } from './ports.ts';
 import { tellEnd } from './settle.ts';
 import type { Submitting } from './submit.ts';
@@ -26,7 +26,7 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
       await app.queue.send(toNewsMessage(app.topology.completions, id, { kind: 'cancel' }, once));
       return { ...record, cancelRequestedAt: now.toISOString() };
     }
-    const policy = app.types.find(record.type)?.policy ?? noRetries;
+    const policy = policyOf(app.types, record);
     const { record: written } = await app.records.write(askedToCancel(record, policy, now), etag);
     // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
     if (hasEnded(written.state)) await tellEnd(app, written);

@@ -5,10 +5,10 @@
  * key itself and `key~1` to `key~{n-1}`, so that types with other limits share the key. The session
  * follows from the job's id: sent twice, a job meets its own copy.
  */
-import type { Asker, Definition } from '../define-job.ts';
-import { BadRequestError, NonRetryableError } from '../errors.ts';
-import { asError } from '../model/error-record.ts';
+import type { Asker } from '../define-job.ts';
+import { BadRequestError } from '../errors.ts';
 import { inSlot, slotOf } from '../model/id.ts';
+import { callAuthors } from './authors-code.ts';
 import type { KnownType } from './catalogue.ts';
 
 // Service Bus quotas: a session id has 128 characters at most; four are for the session's number.
@@ -25,21 +25,13 @@ export function keyOf(
     throw new BadRequestError(`Job type '${definition.type}' has a key of its own.`, [
       { pointer: '/key', message: 'is given by the job type' },
     ]);
-  const key = given ?? byType(definition, input, asker);
+  const { type, key: ofType } = definition;
+  const key = given ?? callAuthors('The key', type, () => ofType?.(input as never, asker));
   if (key === undefined) return undefined;
   if (key.length > 0 && key.length <= maxKeyChars) return key;
   throw new BadRequestError(
     `The key of this job has ${key.length} characters: it may have 1 to ${maxKeyChars}.`,
   );
-}
-
-function byType({ key, type }: Definition, input: unknown, asker: Asker): string | undefined {
-  try {
-    return key?.(input as never, asker);
-  } catch (cause) {
-    const { message } = asError(cause);
-    throw new NonRetryableError(`The key of job type '${type}' threw: ${message}`, { cause });
-  }
 }
 
 /** What a message and a record say of the key; `session` only where it is another than the key. */

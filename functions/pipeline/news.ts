@@ -13,7 +13,7 @@ import { bodyOf } from './claim-check.ts';
 import { untilWritten } from './contested.ts';
 import { hear } from './hear.ts';
 import { inParts } from './in-parts.ts';
-import { noRetries } from './outcome.ts';
+import { policyOf } from './outcome.ts';
 import { tellEnd } from './settle.ts';
 
 /** What one delivery brought, all of one session. @throws when storage or the bus is out of reach */
@@ -121,7 +121,7 @@ async function keepNews(
       return undefined;
     }
     const { record, etag } = stored;
-    const policy = types.find(record.type)?.policy ?? noRetries;
+    const policy = policyOf(types, record);
     const next = hasEnded(record.state) ? record : hear(record, news, policy, clock.now());
     return next === record ? record : (await records.write(next, etag)).record;
   });

@@ -17,7 +17,7 @@ import {
   type Waits,
 } from '../model/job-record.ts';
 import { waitMs } from './backoff.ts';
-import { defaultKeep, type Policy } from './catalogue.ts';
+import { defaultKeep, type JobTypes, type Policy } from './catalogue.ts';
 import { isDue, isFulfilled, woken } from './wait.ts';
 
 export type Happened =
@@ -44,6 +44,10 @@ export type Happened =
 
 /** For a job of which no policy is known: its type is gone, or the broker gave up on it. */
 export const noRetries = { attempts: 1, ordered: false, backoff: { initial: '5s' } } as const;
+
+/** Of a record's type, or of one that is gone. */
+export const policyOf = (types: Pick<JobTypes, 'find'>, { type }: JobRecord) =>
+  types.find(type)?.policy ?? noRetries;
 
 /** What leaves a trace in the record. */
 export type Decisive = Exclude<Happened, { kind: 'stopping' | 'lock-lost' }>;

@@ -54,16 +54,17 @@ async function step(
     await checkpoint.flush();
     signal.throwIfAborted();
     const undoable = options.undo ? ({ undo: true } as const) : {};
-    const value = await orFail(run, 'step', name, async () => {
-      const text = toText(await asStep(name, act), `The value of '${name}'`);
-      if (options.output) await validate(options.output, fromText(text), `The value of '${name}'`);
-      return text;
+    const { value, read } = await orFail(run, 'step', name, async () => {
+      const whose = `The value of '${name}'`;
+      const text = toText(await asStep(name, act), whose);
+      const schema = options.output;
+      return { value: text, read: schema && (await validate(schema, fromText(text), whose)) };
     });
     // Also after an abort: what was done is better kept than done again, or left as it is.
     const more = { after, ...undoable };
     const kept = await checkpoint.put('step', name, { value }, reporter.take(), more);
     signal.throwIfAborted();
-    return options.output ? validate(options.output, kept, `The value of '${name}'`) : kept;
+    return options.output ? read : kept;
   }, order);
 }
 

@@ -8,10 +8,9 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'safe-stable-stringify';
 import type { Asker } from '../define-job.ts';
-import { NonRetryableError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
-import { asError } from '../model/error-record.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { callAuthors } from './authors-code.ts';
 import type { KnownType } from './catalogue.ts';
 import type { Notes, Records, Removal } from './ports.ts';
 
@@ -28,19 +27,12 @@ export function uniqueName(
   asker: Asker,
 ): string | undefined {
   if (!unique) return undefined;
-  const by = unique.by ? byType(type, () => unique.by?.(input as never, asker)) : input;
+  const by = unique.by
+    ? callAuthors('`unique.by`', type, () => unique.by?.(input as never, asker))
+    : input;
   // Members sorted: the order in which they were written makes no other job.
   const text = stringify({ type, by: by ?? null }) ?? '';
   return createHash('sha256').update(text).digest('hex');
-}
-
-function byType(type: string, by: () => unknown): unknown {
-  try {
-    return by();
-  } catch (cause) {
-    const { message } = asError(cause);
-    throw new NonRetryableError(`\`unique.by\` of job type '${type}' threw: ${message}`, { cause });
-  }
 }
 
 /**

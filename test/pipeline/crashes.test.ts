@@ -3,22 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { watchDeadLetters } from '../../functions/pipeline/dead-letters.ts';
 import { type AnyJob, start } from './world/one-job.ts';
+import { death } from './world/tamper.ts';
 import type { Trouble } from './world/world.ts';
-
-/** Makes its process die at the next call to the outside. */
-function death() {
-  let isNear = false;
-  return {
-    comes() {
-      isNear = true;
-    },
-    trouble(): Trouble {
-      if (!isNear) return 'none';
-      isNear = false;
-      return 'dies before';
-    },
-  };
-}
 
 /** Its process dies after the first step, as long as `dies` says so. */
 function deadly(dies: (job: AnyJob, times: number) => boolean) {

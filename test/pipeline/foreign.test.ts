@@ -3,21 +3,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { hasEnded } from '../../functions/model/job-record.ts';
-import type { OutgoingMessage } from '../../functions/model/message.ts';
 import { messageIdOf } from '../../functions/model/names.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
 import { fc } from '../support/properties.ts';
 import { typeOf } from './world/one-job.ts';
+import { sent } from './world/stranger.ts';
 import { World } from './world/world.ts';
-
-const sent = (id: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage => ({
-  queue: 'standard',
-  messageId: id,
-  contentType: 'application/json',
-  body: Buffer.from('{"n":1}'),
-  properties: { type: 'test' },
-  ...more,
-});
 
 describe('an id of the sender’s own', () => {
   test('that looks like another’s later turn is a job of its own', async () => {

@@ -2,24 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createSeal } from '../../functions/azure/seal.ts';
-import {
-  fromMessage,
-  type IncomingMessage,
-  type OutgoingMessage,
-  toMessage,
-} from '../../functions/model/message.ts';
+import { fromMessage, type IncomingMessage, toMessage } from '../../functions/model/message.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
 import { typeOf } from './world/one-job.ts';
+import { sent } from './world/stranger.ts';
 import { World } from './world/world.ts';
-
-const sent = (id: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage => ({
-  queue: 'standard',
-  messageId: id,
-  contentType: 'application/json',
-  body: Buffer.from('{"n":1}'),
-  properties: { type: 'test' },
-  ...more,
-});
 
 describe('the mark of the app', () => {
   const seal = createSeal(Promise.resolve('a key'));

@@ -5,7 +5,7 @@ import type { Catalogue } from '../../functions/define-job.ts';
 import { cancel } from '../../functions/pipeline/cancel.ts';
 import { tellEvent } from '../../functions/pipeline/tell-event.ts';
 import { type AnyJob, type Handler, type Ran, run, start, typeOf } from './world/one-job.ts';
-import { hops } from './world/tamper.ts';
+import { death, hops } from './world/tamper.ts';
 import type { Trouble } from './world/world.ts';
 
 /** Somebody acts as soon as the job waits. */
@@ -42,12 +42,7 @@ test('an event that comes before its timeout comes, one that comes after it does
 
 test('who won a race against a timer is on record before the handler acts on it', async () => {
   const did: string[] = [];
-  let isNear = false;
-  const trouble = (): Trouble => {
-    if (!isNear) return 'none';
-    isNear = false;
-    return 'dies before';
-  };
+  const { comes, trouble } = death();
   const ran = await start(
     async (job) => {
       const won = await Promise.race([
@@ -59,7 +54,7 @@ test('who won a race against a timer is on record before the handler acts on it'
         // Its worker dies in the middle, and the event comes before the next run.
         if (did.length === 1) {
           await tellEvent(ran.world.app(), ran.id, 'a', { n: 1 });
-          isNear = true;
+          comes();
         }
       });
       return won;

@@ -2,6 +2,7 @@
 import { setImmediate as hop } from 'node:timers/promises';
 import type { Working } from '../../../functions/pipeline/attempt.ts';
 import type { Ran } from './one-job.ts';
+import type { Trouble } from './world.ts';
 
 /** So many turns of the event loop. */
 export const hops = async (count: number) => {
@@ -49,4 +50,19 @@ export function diesDuringItsFirstWrite(ran: Ran, hands: { dies: boolean }, coun
       },
     },
   }));
+}
+
+/** Makes a process die at the next call to the outside. */
+export function death() {
+  let isNear = false;
+  return {
+    comes() {
+      isNear = true;
+    },
+    trouble(): Trouble {
+      if (!isNear) return 'none';
+      isNear = false;
+      return 'dies before';
+    },
+  };
 }
