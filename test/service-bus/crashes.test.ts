@@ -201,14 +201,13 @@ test('work on disk that fails is set aside, not done again at each start', async
   // As a version that let it in would have kept it.
   const key = [...store.data.keys()].find((name) => /^q\/b\/0*1$/.test(name)) ?? '';
   const kept = store.data.get(key) ?? Buffer.alloc(0);
-  const length = kept.readUInt32BE(0);
-  const meta = JSON.parse(kept.subarray(4, 4 + length).toString()) as unknown[];
-  meta[14] = { not: 'a number' };
-  const changed = Buffer.from(JSON.stringify(meta));
-  const head = Buffer.alloc(4);
-  head.writeUInt32BE(changed.length);
-  store.data.set(key, Buffer.concat([head, changed, kept.subarray(4 + length)]));
-  store.data.set('q/b/0000000000000009', Buffer.from([0, 0, 0, 3, 1, 2, 3]));
+  // Of the first of both: it was enqueued at no time.
+  kept.writeDoubleBE(Number.NaN, 4 + 8 + 1 + 8);
+  store.data.set(key, kept);
+  const rubbish = Buffer.alloc(4 + 8 + 20, 1);
+  rubbish.writeUInt32BE(28);
+  rubbish.writeDoubleBE(9, 4);
+  store.data.set('q/b/0000000000000009', rubbish);
   for (let start = 0; start < 2; start++) {
     const namespace = await namespaceOf(topology, { store, clock });
     clock.advance(2000);

@@ -34,7 +34,10 @@ export async function killRounds(kills: number, random = Math.random): Promise<K
   try {
     load.connect();
     for (let kill = 0; kill < kills; kill++) {
-      await pause(100 + random() * 500);
+      // On a slow machine the clients may take their time to come back.
+      const before = load.acknowledged;
+      await until('some went through', () => load.acknowledged > before + 20, 60_000);
+      await pause(random() * 500);
       load.disconnected();
       await broker.kill();
       await broker.restart();
@@ -62,6 +65,10 @@ class Load {
 
   constructor(connection: string) {
     this.#connection = connection;
+  }
+
+  get acknowledged(): number {
+    return this.#acknowledged.size;
   }
 
   /** From here on the clients there are can be told nothing. */

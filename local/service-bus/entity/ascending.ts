@@ -35,12 +35,17 @@ export class Ascending {
   }
 
   #from(n: number): number {
-    let [low, high] = [0, this.#all.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#all[middle] ?? 0) < n) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstNot(this.#all.length, (at) => (this.#all[at] ?? 0) < n);
   }
+}
+
+/** The first of so many places of which `isBefore` does not hold; for those before it, it does. */
+export function firstNot(length: number, isBefore: (at: number) => boolean): number {
+  let [low, high] = [0, length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isBefore(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,4 +1,5 @@
 import type { Content } from '../amqp/message.ts';
+import type { Segment } from '../store/segments.ts';
 import type { Consumer } from './consumer.ts';
 
 /** A message as its queue keeps it. Times are milliseconds since the epoch. */
@@ -16,8 +17,9 @@ export interface Message {
   hops?: number | undefined;
   /** It waited for its time: the service goes on saying so. */
   wasScheduled?: boolean | undefined;
-  /** The store has something of it beside its body: see `EntityJournal`. */
-  hasOwnMeta?: boolean;
+  /** Where the store has it, and what has changed of it since: see `Segments`. */
+  wholeIn?: Segment | undefined;
+  changeIn?: Segment | undefined;
   content: Content;
 }
 
@@ -60,68 +62,3 @@ export const newMessage = (
   wasScheduled: from?.message.wasScheduled,
   content,
 });
-
-// What is kept of a message beside its bare bytes: an array, as JSON makes short work of it.
-type Meta = [
-  ...[Message['enqueuedSequence'], Message['enqueuedAt'], number | null, Message['state'], number],
-  ...[string | null, number | null, string | null, string | null, number | null],
-  ...[string, string | null, boolean, number | null, number | null, number | null, string[]],
-  boolean?,
-];
-
-export function toMeta(message: Message): Buffer {
-  const { lock, content } = message;
-  const { durable, priority, ttl } = content.header;
-  const meta: Meta = [
-    message.enqueuedSequence,
-    message.enqueuedAt,
-    message.expiresAt ?? null,
-    message.state,
-    message.deliveryCount,
-    lock?.token ?? null,
-    lock?.until ?? null,
-    lock?.sessionId ?? null,
-    message.deadLetterSource ?? null,
-    message.hops ?? null,
-    content.messageId,
-    content.sessionId ?? null,
-    durable,
-    priority ?? null,
-    ttl ?? null,
-    content.scheduledFor ?? null,
-    content.annotations.map((pair) => pair.toString('base64')),
-    message.wasScheduled === true,
-  ];
-  return Buffer.from(JSON.stringify(meta));
-}
-
-export function fromMeta(sequence: number, meta: Buffer, bare: Buffer): Message {
-  const [enqueuedSequence, enqueuedAt, expiresAt, state, deliveryCount, ...rest] = JSON.parse(
-    meta.toString(),
-  ) as Meta;
-  const [token, until, lockSession, deadLetterSource, hops, messageId, sessionId, ...more] = rest;
-  const [durable, priority, ttl, scheduledFor, annotations, wasScheduled] = more;
-  return {
-    sequence,
-    enqueuedSequence,
-    enqueuedAt,
-    expiresAt: expiresAt ?? undefined,
-    state,
-    deliveryCount,
-    lock:
-      token === null
-        ? undefined
-        : { token, until: until ?? 0, ends: 0, sessionId: lockSession ?? undefined },
-    deadLetterSource: deadLetterSource ?? undefined,
-    hops: hops ?? undefined,
-    wasScheduled,
-    content: {
-      messageId,
-      sessionId: sessionId ?? undefined,
-      header: { durable, priority: priority ?? undefined, ttl: ttl ?? undefined },
-      annotations: annotations.map((pair) => Buffer.from(pair, 'base64')),
-      scheduledFor: scheduledFor ?? undefined,
-      bare,
-    },
-  };
-}

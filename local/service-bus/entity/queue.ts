@@ -6,7 +6,7 @@
  * `kept()` resolves when it survives the process.
  */
 import type { Content } from '../amqp/message.ts';
-import type { EntityJournal, Kept, KeptMessage } from '../store/journal.ts';
+import type { EntityJournal, Kept } from '../store/journal.ts';
 import type { BrokerClock } from '../time.ts';
 import { trace } from '../trace.ts';
 import { checkReceive, checkSend } from './access.ts';
@@ -16,7 +16,7 @@ import { Consumers } from './consumers.ts';
 import { Custody } from './custody.ts';
 import { Duplicates } from './duplicates.ts';
 import { badArgument, entityRemoved, messageNotFound, ServiceBusFault } from './errors.ts';
-import { fromMeta, type Message, newMessage, type Origin } from './message.ts';
+import { type Message, newMessage, type Origin } from './message.ts';
 import { Order } from './order.ts';
 import type { Rules } from './rules.ts';
 import { Sequence } from './sequence.ts';
@@ -157,7 +157,6 @@ export class Queue {
     this.stock.remove(message, session);
     this.#journal.deleteMessage(message);
     message.sequence = this.#sequence.take();
-    message.hasOwnMeta = false;
     message.state = 'active';
     message.wasScheduled = true;
     this.stock.add(message, session);
@@ -245,7 +244,6 @@ export class Queue {
   takeBack(message: Message): void {
     if (this.#removed) return;
     const session = this.#sessionOf(message);
-    message.hasOwnMeta = false;
     this.stock.add(message, session);
     this.#journal.putMessage(message, { withBody: true });
     this.#custody.lifetimes.watch(message);
@@ -339,19 +337,16 @@ export class Queue {
     for (const [key, duplicate] of kept.duplicates) this.#duplicates?.restore(key, duplicate);
     for (const [id, state] of kept.sessionStates)
       if (this.sessions) this.sessions.get(id).state = state;
-    for (const [sequence, message] of kept.messages)
+    for (const message of kept.messages)
       try {
-        this.#restoreMessage(sequence, message, releaseLocks);
+        this.#restoreMessage(message, releaseLocks);
       } catch (fault) {
         // Or no start would come past it.
-        this.#journal.setAsideUnread(sequence, message);
-        process.emitWarning(`Message ${sequence} of ${this.settings.name} was set aside: ${fault}`);
+        this.#custody.setAside(message, fault);
       }
   }
 
-  #restoreMessage(sequence: number, kept: KeptMessage, releaseLocks: boolean): void {
-    const message = fromMeta(sequence, kept.meta, kept.bare);
-    message.hasOwnMeta = kept.hasOwnMeta;
+  #restoreMessage(message: Message, releaseLocks: boolean): void {
     const session = this.#sessionOf(message);
     this.stock.add(message, session);
     this.#custody.lifetimes.watch(message);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Store } from './journal.ts';
 
-const format = '2';
+const format = '3';
 const readAtOnce = 10_000;
 // Of one reading; with the default of 16 KB a million messages take a minute.
 const highWaterMarkBytes = 8 * 1024 * 1024;
@@ -71,7 +71,7 @@ export async function openDiskStore(folder: string): Promise<Store> {
 }
 
 // The keys of `journal.ts` and `namespace.ts`: the format itself may be what was damaged.
-const ours = /^(!entity\/|[^/]+\/(c$|[bmsdx]\/))/;
+const ours = /^(!entity\/|[^/]+\/(c$|[bgsdx]\/))/;
 
 /** A folder is ours, or new: somebody else's is not to be written to. */
 async function checkFormat(db: ClassicLevel<string, Buffer>, folder: string): Promise<void> {

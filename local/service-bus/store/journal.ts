@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
-import { type Message, toMeta } from '../entity/message.ts';
+import type { Message } from '../entity/message.ts';
 import { tell } from '../guarded.ts';
+import { digits, Segments } from './segments.ts';
 
 /** One change of the store: `value` undefined removes the key. */
 export interface Change {
@@ -121,33 +122,14 @@ function toChange([key, value]: [string, Pending]): Change[] {
   }
 }
 
-const digits = (n: number) => n.toString().padStart(16, '0');
-
-export interface KeptMessage {
-  meta: Buffer;
-  bare: Buffer;
-  hasOwnMeta: boolean;
-}
-
 export interface Kept {
-  messages: Map<number, KeptMessage>;
+  /** In the order of their numbers. */
+  messages: Message[];
   sessionStates: [id: string, state: Buffer][];
   duplicates: [key: number, value: { messageId: string; until: number }][];
   counter: number;
   /** Of the numbers of messages that are or were there. */
   highest: number;
-}
-
-/** A message as it is first kept: the length of what is known of it, that, and its bare bytes. */
-function wholeOf(meta: Buffer, bare: Buffer): Buffer {
-  const head = Buffer.allocUnsafe(4);
-  head.writeUInt32BE(meta.length);
-  return Buffer.concat([head, meta, bare]);
-}
-
-function partsOf(whole: Buffer): KeptMessage {
-  const end = 4 + (whole.length < 4 ? 0 : whole.readUInt32BE(0));
-  return { meta: whole.subarray(4, end), bare: whole.subarray(end), hasOwnMeta: false };
 }
 
 // Keys of the broker's own begin with what no name may begin with.
@@ -156,11 +138,15 @@ const encodeKey = (name: string) => encodeURIComponent(name).replaceAll('!', '%2
 /** The keys of one entity. */
 export class EntityJournal {
   readonly #journal: Journal;
+  readonly #name: string;
   readonly #prefix: string;
+  readonly #segments: Segments;
 
   constructor(journal: Journal, entity: string) {
     this.#journal = journal;
+    this.#name = entity;
     this.#prefix = `${encodeKey(entity)}/`;
+    this.#segments = new Segments((key, value) => this.#set(key, value));
   }
 
   get isVolatile(): boolean {
@@ -173,38 +159,24 @@ export class EntityJournal {
   }
 
   /**
-   * `withBody`: at first, and when its properties were changed. What changes later about a message
-   * (lock, count) is small and stands beside it.
+   * `withBody`: at first, and when its bytes were changed. What changes later about a message (lock,
+   * count) is small and stands beside it.
    */
   putMessage(message: Message, { withBody = false } = {}): void {
     if (this.#journal.isVolatile) return;
-    const name = digits(message.sequence);
-    if (withBody) {
-      const { bare } = message.content;
-      this.#set(`b/${name}`, () => wholeOf(toMeta(message), bare));
-      if (!message.hasOwnMeta) return;
-    }
-    message.hasOwnMeta = true;
-    this.#set(`m/${name}`, () => toMeta(message));
+    if (withBody) this.#segments.put(message);
+    else this.#segments.change(message);
   }
 
-  deleteMessage({ sequence, hasOwnMeta }: Message): void {
-    if (this.#journal.isVolatile) return;
-    const name = digits(sequence);
-    this.#set(`b/${name}`, undefined);
-    if (hasOwnMeta) this.#set(`m/${name}`, undefined);
+  deleteMessage(message: Message): void {
+    if (!this.#journal.isVolatile) this.#segments.remove(message);
   }
 
   /** Keeps the bytes where they are not read again. */
   setAside(message: Message): void {
-    this.setAsideUnread(message.sequence, { meta: toMeta(message), bare: message.content.bare });
-  }
-
-  setAsideUnread(sequence: number, { meta, bare }: Pick<KeptMessage, 'meta' | 'bare'>): void {
-    const name = digits(sequence);
-    this.#set(`x/${name}`, wholeOf(meta, bare));
-    this.#set(`b/${name}`, undefined);
-    this.#set(`m/${name}`, undefined);
+    const { sequence, content } = message;
+    this.#set(`x/${digits(sequence)}`, content.bare);
+    this.deleteMessage(message);
   }
 
   putSessionState(id: string, state: Buffer | undefined): void {
@@ -229,46 +201,52 @@ export class EntityJournal {
   }
 
   async read(store: Store): Promise<Kept> {
-    const kept: Kept = {
-      messages: new Map(),
-      sessionStates: [],
-      duplicates: [],
-      counter: 1,
-      highest: 0,
+    const found: Found = {
+      segments: new Map(),
+      gone: new Map(),
+      ...{ sessionStates: [], duplicates: [], counter: 1, highest: 0 },
     };
     for await (const some of store.read(this.#prefix))
-      for (const [key, value] of some) this.#take(kept, key.slice(this.#prefix.length), value);
-    return kept;
-  }
-
-  #take(kept: Kept, key: string, value: Buffer): void {
-    const name = key.slice(2);
-    switch (key[0]) {
-      case 'b':
-        kept.messages.set(Number(name), partsOf(value));
-        kept.highest = Math.max(kept.highest, Number(name));
-        return;
-      case 'x':
-        kept.highest = Math.max(kept.highest, Number(name));
-        return;
-      case 'm': {
-        // Bodies come first, by the order of keys.
-        const message = kept.messages.get(Number(name));
-        if (message) Object.assign(message, { meta: value, hasOwnMeta: true });
-        return;
-      }
-      case 's':
-        kept.sessionStates.push([decodeURIComponent(name), value]);
-        return;
-      case 'd':
-        kept.duplicates.push([Number(name), JSON.parse(value.toString())]);
-        return;
-      case 'c':
-        kept.counter = Number(value.toString());
+      for (const [key, value] of some) take(found, key.slice(this.#prefix.length), value);
+    const { segments, gone, ...kept } = found;
+    const { messages, unread, highest } = this.#segments.read(segments, gone);
+    for (const { sequence, bytes, fault } of unread) {
+      this.#set(`x/${digits(sequence)}`, bytes);
+      process.emitWarning(`Message ${sequence} of ${this.#name} was set aside: ${fault}`);
     }
+    return { ...kept, messages, highest: Math.max(highest, kept.highest) };
   }
 
   #set(key: string, value: Buffer | undefined | (() => Buffer)): void {
     this.#journal.set(this.#prefix + key, value);
+  }
+}
+
+/** As the keys of an entity were read. */
+type Found = Omit<Kept, 'messages'> & {
+  segments: Map<number, Buffer>;
+  gone: Map<number, Buffer>;
+};
+
+function take(found: Found, key: string, value: Buffer): void {
+  const name = key.slice(2);
+  switch (key[0]) {
+    case 'b':
+      found.segments.set(Number(name), value);
+      return;
+    case 'g':
+      found.gone.set(Number(name), value);
+      return;
+    case 'x':
+      found.highest = Math.max(found.highest, Number(name));
+      return;
+    case 's':
+      found.sessionStates.push([decodeURIComponent(name), value]);
+      return;
+    case 'd':
+      found.duplicates.push([Number(name), JSON.parse(value.toString())]);
+      return;
+    case 'c':
+      found.counter = Number(value.toString());
   }
 }

@@ -1,0 +1,123 @@
+/** Values one behind the other in bytes, read in the order in which they were written. */
+
+// A number is never this one: what is not there.
+const nothing = Number.NaN;
+const noText = 0xffff_ffff;
+
+export class Writer {
+  #bytes = Buffer.allocUnsafe(16 * 1024);
+  #at = 0;
+
+  byte(value: number): void {
+    this.#bytes[this.#room(1)] = value;
+  }
+
+  number(value: number | undefined): void {
+    this.#bytes.writeDoubleBE(value ?? nothing, this.#room(8));
+  }
+
+  text(value: string | undefined): void {
+    if (value === undefined) {
+      this.#bytes.writeUInt32BE(noText, this.#room(4));
+      return;
+    }
+    const length = Buffer.byteLength(value);
+    this.#bytes.writeUInt32BE(length, this.#room(4));
+    this.#bytes.write(value, this.#room(length));
+  }
+
+  bytes(value: Buffer): void {
+    this.#bytes.writeUInt32BE(value.length, this.#room(4));
+    value.copy(this.#bytes, this.#room(value.length));
+  }
+
+  /** Writes the length of what `write` writes, and that; nothing at all when it throws. */
+  sized(write: () => void): void {
+    const begin = this.#room(4);
+    try {
+      write();
+    } catch (fault) {
+      this.#at = begin;
+      throw fault;
+    }
+    this.#bytes.writeUInt32BE(this.#at - begin - 4, begin);
+  }
+
+  end(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.#at));
+  }
+
+  /** Answers where so many bytes can be written. */
+  #room(bytes: number): number {
+    const at = this.#at;
+    this.#at += bytes;
+    if (this.#at > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(2 * this.#at);
+      this.#bytes.copy(larger, 0, 0, at);
+      this.#bytes = larger;
+    }
+    return at;
+  }
+}
+
+/** Everything throws a RangeError beyond the end. */
+export class Reader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  get at(): number {
+    return this.#at;
+  }
+
+  byte(): number {
+    return this.#bytes.readUInt8(this.#skip(1));
+  }
+
+  number(): number {
+    return this.#bytes.readDoubleBE(this.#skip(8));
+  }
+
+  optional(): number | undefined {
+    const value = this.number();
+    return Number.isNaN(value) ? undefined : value;
+  }
+
+  text(): string | undefined {
+    const length = this.#bytes.readUInt32BE(this.#skip(4));
+    if (length === noText) return undefined;
+    const at = this.#skip(length);
+    return this.#bytes.toString('utf8', at, at + length);
+  }
+
+  /** The same bytes, not a copy. */
+  bytes(): Buffer {
+    const end = this.sized();
+    const at = this.#skip(end - this.#at);
+    return this.#bytes.subarray(at, end);
+  }
+
+  /** What a writer has `sized` begins here; answers where it ends. */
+  sized(): number {
+    const length = this.#bytes.readUInt32BE(this.#skip(4));
+    return this.#at + length;
+  }
+
+  moveTo(at: number): void {
+    this.#at = at;
+  }
+
+  #skip(bytes: number): number {
+    const at = this.#at;
+    if (at + bytes > this.#bytes.length) throw new RangeError('The bytes end too early.');
+    this.#at += bytes;
+    return at;
+  }
+}
