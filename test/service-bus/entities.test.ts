@@ -302,7 +302,8 @@ test('what has sessions cannot forward', async () => {
   await assert.rejects(namespace.create('queue', 'q', of), isFault('com.microsoft:argument-error'));
 });
 
-test('locked past its time and then deferred or given back, a message expires', async () => {
+// Learn, message deferral: what is deferred expires when somebody asks for it, not by itself.
+test('locked past its time a message expires once it is given back; deferred, once it is asked for', async () => {
   const clock = movedClock();
   const namespace = await namespaceOf(
     { queues: [{ name: 'q', deadLetteringOnMessageExpiration: true }] },
@@ -312,12 +313,19 @@ test('locked past its time and then deferred or given back, a message expires', 
   for (const kind of ['defer', 'abandon'] as const) {
     const taker = new Taker(1);
     queue.addConsumer(taker);
-    queue.enqueue([content({ ttl: 1000 })]);
+    const [n = 0] = queue.enqueue([content({ ttl: 1000 })]);
     clock.advance(5000);
     queue.removeConsumer(taker);
     queue.settle(taker.tokens[0] ?? '', { kind });
-    clock.advance(1);
-    assert.equal(queue.stock.size, 0, kind);
+    clock.advance(60_000);
+    assert.equal(queue.stock.size, kind === 'defer' ? 1 : 0, kind);
+    if (kind === 'abandon') continue;
+    assert.equal(queue.peek(0, 1).length, 1);
+    assert.throws(
+      () => queue.receiveDeferred([n], taker),
+      isFault('com.microsoft:message-not-found'),
+    );
+    assert.equal(queue.stock.size, 0);
   }
   assert.equal(queue.deadLetters?.stock.size, 2);
 });

@@ -11,7 +11,7 @@ function sessionOf({ sessions }: Browsed, id: string | undefined): Session | und
   return sessions.find(id) ?? null;
 }
 
-/** In any state, but for what has expired: the service removes that at leisure. */
+/** In any state, but for what has expired: the service removes that at leisure, unless it is deferred. */
 export function peek(
   queue: Browsed,
   from: number,
@@ -27,7 +27,8 @@ export function peek(
   for (const message of queue.stock.from(from, session)) {
     if (peeked.length >= count || bytes >= mostBytes) break;
     const isOfSession = sessionId === undefined || message.content.sessionId === sessionId;
-    if ((message.expiresAt ?? now + 1) <= now || !isOfSession) continue;
+    const isExpired = message.state !== 'deferred' && (message.expiresAt ?? now + 1) <= now;
+    if (isExpired || !isOfSession) continue;
     bytes += message.content.bare.length;
     // One there always is, or nobody got past it.
     if (bytes <= mostBytes || peeked.length === 0) peeked.push(message);

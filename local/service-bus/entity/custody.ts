@@ -91,9 +91,14 @@ export class Custody {
   }
 
   expire(message: Message): void {
-    const { deadLetters, settings, stock } = this.#queue;
-    // A locked message does not expire; it is looked at again when its lock is over.
-    if (!stock.has(message) || message.lock) return;
+    // A locked message does not expire; it is looked at again when its lock is over. A deferred one is
+    // looked at when somebody asks for it (Learn: message deferral).
+    if (!this.#queue.stock.has(message) || message.lock || message.state === 'deferred') return;
+    this.expireNow(message);
+  }
+
+  expireNow(message: Message): void {
+    const { deadLetters, settings } = this.#queue;
     trace(settings.name, message, 'expired');
     if (settings.deadLetterOnExpiry && deadLetters) this.deadLetter(message, expired);
     else this.remove(message);

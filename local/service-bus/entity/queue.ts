@@ -219,12 +219,16 @@ export class Queue {
   #firstReady(order: Order): Message | undefined {
     for (let first = order.first(); first !== undefined; first = order.first()) {
       const message = this.stock.get(first);
-      const expired = (message?.expiresAt ?? Number.POSITIVE_INFINITY) <= this.#clock.now();
+      const expired = message !== undefined && this.#isExpired(message);
       if (message && message.state === 'active' && !message.lock && !expired) return message;
       order.shift();
       if (message && expired) this.#custody.expire(message);
     }
     return undefined;
+  }
+
+  #isExpired({ expiresAt }: Message): boolean {
+    return expiresAt !== undefined && expiresAt <= this.#clock.now();
   }
 
   #handOver(message: Message, consumer: Consumer, session?: Session): void {
@@ -277,9 +281,13 @@ export class Queue {
         `A deferred message of ${this.settings.name} is had by session and number.`,
       );
     const found = [...new Set(sequences)].map((sequence) => this.stock.get(sequence));
-    for (const message of found)
+    for (const message of found) {
       if (message?.state !== 'deferred' || message.lock || this.#sessionOf(message) !== session)
         throw messageNotFound('it does not exist, or is not deferred.');
+      if (!this.#isExpired(message)) continue;
+      this.#custody.expireNow(message);
+      throw messageNotFound('it has expired.');
+    }
     for (const message of found) if (message) this.#handOver(message, consumer, session);
   }
 
