@@ -4,31 +4,37 @@
 const nothing = Number.NaN;
 const noText = 0xffff_ffff;
 
+const usualBytes = 128 * 1024;
+
+/** One is used again and again, so that its room is made once. */
 export class Writer {
-  #bytes = Buffer.allocUnsafe(16 * 1024);
+  #bytes = Buffer.allocUnsafe(usualBytes);
   #at = 0;
 
+  // The room first: it may be in other bytes than those there were.
+
   byte(value: number): void {
-    this.#bytes[this.#room(1)] = value;
+    const at = this.#room(1);
+    this.#bytes[at] = value;
   }
 
   number(value: number | undefined): void {
-    this.#bytes.writeDoubleBE(value ?? nothing, this.#room(8));
+    const at = this.#room(8);
+    this.#bytes.writeDoubleBE(value ?? nothing, at);
   }
 
   text(value: string | undefined): void {
-    if (value === undefined) {
-      this.#bytes.writeUInt32BE(noText, this.#room(4));
-      return;
-    }
-    const length = Buffer.byteLength(value);
-    this.#bytes.writeUInt32BE(length, this.#room(4));
-    this.#bytes.write(value, this.#room(length));
+    const length = value === undefined ? noText : Buffer.byteLength(value);
+    this.#length(length);
+    if (value === undefined) return;
+    const at = this.#room(length);
+    this.#bytes.write(value, at);
   }
 
   bytes(value: Buffer): void {
-    this.#bytes.writeUInt32BE(value.length, this.#room(4));
-    value.copy(this.#bytes, this.#room(value.length));
+    this.#length(value.length);
+    const at = this.#room(value.length);
+    value.copy(this.#bytes, at);
   }
 
   /** Writes the length of what `write` writes, and that; nothing at all when it throws. */
@@ -43,8 +49,17 @@ export class Writer {
     this.#bytes.writeUInt32BE(this.#at - begin - 4, begin);
   }
 
+  /** All that was written; the next begins anew. */
   end(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#at));
+    const all = Buffer.from(this.#bytes.subarray(0, this.#at));
+    this.#at = 0;
+    if (this.#bytes.length > 8 * usualBytes) this.#bytes = Buffer.allocUnsafe(usualBytes);
+    return all;
+  }
+
+  #length(value: number): void {
+    const at = this.#room(4);
+    this.#bytes.writeUInt32BE(value, at);
   }
 
   /** Answers where so many bytes can be written. */

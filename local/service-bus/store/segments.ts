@@ -23,6 +23,8 @@ const usual = {
 // About, of what is known of a message.
 const knownBytes = 200;
 
+const to = new Writer();
+
 /** So that the order of keys is that of numbers. */
 export const digits = (n: number) => n.toString().padStart(16, '0');
 
@@ -60,7 +62,6 @@ export class Segment {
   }
 
   write(): Buffer {
-    const to = new Writer();
     // One that cannot be made is left out: the others are not to suffer for it.
     for (const message of [...this.messages])
       try {
