@@ -5,10 +5,11 @@ import { app } from '@azure/functions';
 import { DefaultAzureCredential } from '@azure/identity';
 import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
-import { type Clients, createClients } from './azure/clients.ts';
+import { type Account, createClients } from './azure/clients.ts';
 import { log } from './azure/log.ts';
 import { createNotes } from './azure/notes.ts';
-import { createQueue } from './azure/queue.ts';
+import { blobsOf, inEach, recordsOf, removalOf, spread } from './azure/places.ts';
+import { createQueue, queueOf } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
@@ -59,12 +60,10 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const types = new JobTypes([...catalogue, ...builtIn(settings, outbound)], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
-  const jobsTable = clients.table('longhauljobs');
-  const tombstonesTable = clients.table('longhaultombstones');
-  const notesTable = clients.table('longhaulnotes');
-  const schedulesTable = clients.table('longhaulschedules');
-  const tables = [jobsTable, tombstonesTable, notesTable, schedulesTable];
-  const ready = untilReady(() => createStores(clients, tables));
+  // A bus without a setting is told now, not when its first job comes.
+  for (const { bus } of topology.lanes) clients.serviceBus(bus);
+  const stores = spread(settings.DATA_PLACES, (name) => storesOf(clients.account(name)));
+  const { ready, notesTable, schedulesTable } = stores.main;
   const notes = createNotes(notesTable, ready);
   const key = untilReady(() => appKey(notes));
   const seal = createSeal(key);
@@ -77,12 +76,12 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     topology,
     clock,
     log,
-    records: withExpiry(createRecords(jobsTable, ready), notes, clock),
-    removal: createRemoval(jobsTable, tombstonesTable, ready),
+    records: withExpiry(recordsOf(inEach(stores, 'records')), notes, clock),
+    removal: removalOf(inEach(stores, 'removal')),
     notes,
     schedules: createSchedules(schedulesTable, ready, (id) => secretOf(key, `schedule ${id}`)),
-    queue: createQueue(clients.serviceBus, seal),
-    blobs: createBlobs(clients.blobs, ready),
+    queue: queueOf(topology, (bus) => createQueue(clients.serviceBus(bus), seal)),
+    blobs: blobsOf(inEach(stores, 'blobs')),
     newId: createIdMaker(randomBytes),
     slots: new Slots(Math.random),
     notify: createNotify(on, tally, log),
@@ -175,13 +174,29 @@ async function untilReady<T>(create: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What is kept in an account, once its tables and containers are there. */
+function storesOf(account: Account) {
+  const jobsTable = account.table('longhauljobs');
+  const tombstonesTable = account.table('longhaultombstones');
+  const notesTable = account.table('longhaulnotes');
+  const schedulesTable = account.table('longhaulschedules');
+  const tables = [jobsTable, tombstonesTable, notesTable, schedulesTable];
+  const ready = untilReady(() => createStores(account, tables));
+  return {
+    ...{ ready, notesTable, schedulesTable },
+    records: createRecords(jobsTable, ready),
+    removal: createRemoval(jobsTable, tombstonesTable, ready),
+    blobs: createBlobs(account.blobs, ready),
+  };
+}
+
 /**
  * Tables and containers: made if they are not there, or looked for where Bicep makes them and this app
  * may not.
  */
 async function createStores(
-  { blobs, makesStores }: Clients,
-  tables: ReturnType<Clients['table']>[],
+  { blobs, makesStores }: Account,
+  tables: ReturnType<Account['table']>[],
 ): Promise<void> {
   const containers = [ownContainer, inboxContainer].map((name) => blobs.getContainerClient(name));
   await Promise.all([

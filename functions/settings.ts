@@ -51,6 +51,35 @@ const headersByHost = z
   .pipe(z.record(z.string().toLowerCase(), headersSchema))
   .transform((hosts) => new Map(Object.entries(hosts)));
 
+const account = z
+  .string()
+  .regex(/^[a-z0-9]{3,24}$|=/, 'is neither the name of a storage account nor main');
+
+/** Which accounts take the records and files of jobs that are made from a time on. */
+const places = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is no JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(
+    z
+      .array(
+        z.strictObject({
+          from: z.iso.datetime({ offset: true }).transform((time) => Date.parse(time)),
+          accounts: z.array(account).min(1),
+        }),
+      )
+      .refine(
+        (all) => all.every(({ from }, at) => at === 0 || from > (all[at - 1]?.from ?? 0)),
+        'is not in the order of its times',
+      ),
+  );
+
 const schema = z
   .object({
     /** A connection string, on one machine only … */
@@ -64,6 +93,11 @@ const schema = z
     AzureWebJobsStorage__accountName: z.string().optional(),
     DATA_BLOB_URI: z.url().optional(),
     DATA_TABLE_URI: z.url().optional(),
+    /**
+     * Further accounts for records and files: `[{"from":"2027-01-01T00:00:00Z","accounts":["main","st2"]}]`.
+     * Entries stay for ever, as what was made under them stays where it is.
+     */
+    DATA_PLACES: places.default([]),
     /** The lanes whose workers run in this app. */
     LANES: list.default(['urgent', 'standard', 'bulk', 'heavy']),
     /** `off`: this app only works its lanes; HTTP, timers and completions are another app's. */
@@ -111,7 +145,20 @@ const schema = z
     },
   );
 
-export type Settings = z.output<typeof schema>;
+export interface Settings extends z.output<typeof schema> {
+  /** Further namespaces by the name that lanes of topology.json give them: `ServiceBus_NAME`. */
+  buses: ReadonlyMap<string, string>;
+}
+
+const busName = /^ServiceBus_([a-z][a-z0-9]*)(__fullyQualifiedNamespace)?$/;
+
+const busesOf = (given: Record<string, string | undefined>) =>
+  new Map(
+    Object.entries(given).flatMap(([name, value]) => {
+      const [, bus] = busName.exec(name) ?? [];
+      return bus && value ? [[bus, value] as const] : [];
+    }),
+  );
 
 /** @throws SettingsError that names each setting and what is wrong with it. */
 export function readSettings(
@@ -121,7 +168,7 @@ export function readSettings(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = schema.safeParse(given);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return { ...parsed.data, buses: busesOf(given) };
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`);
   throw new SettingsError(`The app cannot start:\n  ${problems.join('\n  ')}`);
 }

@@ -1,4 +1,5 @@
 /** The whole stack on one machine: Azurite, Service Bus, the Functions host with its worker, each its own process. */
+import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -112,7 +113,7 @@ const onOneMachine = {
 };
 
 export function startFunctions(
-  { root, host, ports, settings, main }: StackOptions,
+  { root, host, ports, settings, main, topology = join(root, 'topology.json') }: StackOptions,
   serviceBus: string,
   storage: string,
 ) {
@@ -132,13 +133,21 @@ export function startFunctions(
       env: {
         ...onOneMachine,
         ...process.env,
-        ServiceBus: serviceBus,
+        ...Object.fromEntries(busesOf(topology).map((bus) => [connectionOf(bus), serviceBus])),
         AzureWebJobsStorage: storage,
         ...settings,
       },
     },
   );
 }
+
+/** One broker stands for all the namespaces that lanes name. */
+function busesOf(topology: string): (string | undefined)[] {
+  const { lanes } = JSON.parse(readFileSync(topology, 'utf8')) as { lanes: { bus?: string }[] };
+  return [undefined, ...lanes.map(({ bus }) => bus)];
+}
+
+const connectionOf = (bus: string | undefined) => (bus ? `ServiceBus_${bus}` : 'ServiceBus');
 
 function firstToEnd(parts: Record<string, StartedChild<unknown>>): Promise<string> {
   return Promise.race(

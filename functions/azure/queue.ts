@@ -8,6 +8,7 @@ import {
 import Long from 'long';
 import { MessageRefusedError, QueueNotFoundError } from '../errors.ts';
 import type { OutgoingMessage } from '../model/message.ts';
+import { laneOf, type Topology } from '../model/topology.ts';
 import type { Queue } from '../pipeline/ports.ts';
 import { toIncoming } from './delivery.ts';
 import { type Seal, unsealed } from './seal.ts';
@@ -62,6 +63,21 @@ export function createQueue(client: ServiceBusClient, seal: Seal = unsealed): Qu
         await receiver.close();
       }
     },
+  };
+}
+
+/** Queues in the namespaces that their lanes name. `make` is called for each once it is needed. */
+export function queueOf(topology: Topology, make: (bus: string | undefined) => Queue): Queue {
+  const buses = new Map<string | undefined, Queue>();
+  const of = (queue: string) => {
+    const bus = laneOf(topology, queue)?.bus;
+    const found = buses.get(bus) ?? make(bus);
+    buses.set(bus, found);
+    return found;
+  };
+  return {
+    send: async (message) => of(message.queue).send(message),
+    peekDeadLetters: async (queue, ...page) => of(queue).peekDeadLetters(queue, ...page),
   };
 }
 

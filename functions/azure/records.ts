@@ -2,14 +2,16 @@
 import { odata, type TableClient } from '@azure/data-tables';
 import { placeOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
-import type { RecordFilter, Records } from '../pipeline/ports.ts';
+import type { RecordFilter } from '../pipeline/ports.ts';
 import { GroupCommit } from './group-commit.ts';
+import { grouped } from './grouped.ts';
+import type { ListedRecords } from './places.ts';
 import { fromEntity, toEntity } from './record-entity.ts';
 import { isMissing } from './status.ts';
-import { pageOf } from './tables.ts';
+import { firstOf, pageOf } from './tables.ts';
 
 /** `ready` resolves once the tables are there. */
-export function createRecords(table: TableClient, ready: Promise<void>): Records {
+export function createRecords(table: TableClient, ready: Promise<void>): ListedRecords {
   const commit = new GroupCommit(table);
   return {
     async read(id) {
@@ -25,13 +27,7 @@ export function createRecords(table: TableClient, ready: Promise<void>): Records
     },
     async readMany(ids) {
       await ready;
-      const partitions = new Map<string, string[]>();
-      for (const id of ids) {
-        const { partition } = placeOf(id);
-        const of = partitions.get(partition);
-        if (of) of.push(id);
-        else partitions.set(partition, [id]);
-      }
+      const partitions = grouped(ids, (id) => placeOf(id).partition);
       const found = await Promise.all([...partitions.values()].map((of) => readOf(table, of)));
       return found.flat();
     },
@@ -43,6 +39,13 @@ export function createRecords(table: TableClient, ready: Promise<void>): Records
       await ready;
       const page = await pageOf(table, toOData(filter), limit, cursor);
       return { records: page.entities.map(fromEntity), cursor: page.cursor };
+    },
+    async listAfter(filter, limit, id) {
+      await ready;
+      const { partition, row } = id === undefined ? { partition: '', row: '' } : placeOf(id);
+      const behind = odata`(PartitionKey gt ${partition} or (PartitionKey eq ${partition} and RowKey gt ${row}))`;
+      const all = [toOData(filter), behind].filter((part) => part !== '').join(' and ');
+      return (await firstOf(table, all, limit)).map(fromEntity);
     },
   };
 }

@@ -22,6 +22,21 @@ export async function pageOf(
   return { entities: [], cursor: undefined };
 }
 
+/** So many of a list, or all that there are. */
+export async function firstOf(
+  table: TableClient,
+  filter: string,
+  limit: number,
+): Promise<Record<string, unknown>[]> {
+  const found: Record<string, unknown>[] = [];
+  const pages = table.listEntities({ queryOptions: { filter } }).byPage({ maxPageSize: limit });
+  for await (const page of pages) {
+    found.push(...page);
+    if (found.length >= limit) break;
+  }
+  return found.slice(0, limit);
+}
+
 /** As the SDK makes them: the names of a partition and a row, as JSON in base64. */
 function isCursor(text: string): boolean {
   try {

@@ -10,7 +10,7 @@ import {
   type ServiceBusClient,
   type ServiceBusReceivedMessage,
 } from '@azure/service-bus';
-import { createQueue } from '../azure/queue.ts';
+import { createQueue, queueOf } from '../azure/queue.ts';
 import type { JobRequest, LaneName } from '../define-job.ts';
 import { isRefusal, MessageRefusedError } from '../errors.ts';
 import { after } from '../long-timer.ts';
@@ -41,6 +41,8 @@ export interface BusOptions {
   url?: string;
   /** Of those requests, such as `x-functions-key`. */
   headers?: Record<string, string>;
+  /** Clients of the further namespaces that lanes are in, by the name that the topology gives them. */
+  buses?: Readonly<Record<string, ServiceBusClient>>;
   /** The app's queues; default the topology.json of this package. */
   topology?: Topology;
 }
@@ -76,6 +78,13 @@ interface Pending {
   reject(error: unknown): void;
 }
 
+/** @throws RequestRefusedError */
+function busOf({ client, buses }: Required<Pick<BusOptions, 'client' | 'buses'>>, bus?: string) {
+  const found = bus === undefined ? client : buses[bus];
+  if (found) return found;
+  throw refused(`A lane is on the bus '${bus}': give connectBus \`buses: { ${bus}: … }\`.`);
+}
+
 class Calls {
   readonly #session = randomUUID();
   readonly #pending = new Map<string, Pending>();
@@ -87,12 +96,13 @@ class Calls {
   readonly #replies: Replies;
   #closed: UnreachableError | undefined;
 
-  constructor({ client, replyQueue, lane = 'standard', url, headers, topology }: BusOptions) {
+  constructor({ client, buses = {}, replyQueue, lane = 'standard', ...more }: BusOptions) {
+    const { url, headers, topology } = more;
     this.#topology = topology ?? readTopology(new URL('../../../topology.json', import.meta.url));
     this.#replyQueue = replyQueueOf(this.#topology, replyQueue);
     this.#lane = lane;
     this.#http = url === undefined ? undefined : new Http({ url, ...(headers ? { headers } : {}) });
-    this.#queue = createQueue(client);
+    this.#queue = queueOf(this.#topology, (bus) => createQueue(busOf({ client, buses }, bus)));
     this.#replies = new Replies(client, this.#replyQueue, this.#session, {
       take: (reply) => this.#take(reply),
       failed: (cause) =>
@@ -235,6 +245,7 @@ const refused = (message: string) => new RequestRefusedError(400, 'bad_request',
 
 /** What Service Bus refuses, and what did not get there. */
 function notSent(error: unknown): RequestRefusedError | UnreachableError {
+  if (error instanceof RequestRefusedError) return error;
   const cause = error instanceof MessageRefusedError ? error.cause : error;
   if (isServiceBusError(cause) && cause.code === 'MessageSizeExceeded')
     return new RequestRefusedError(

@@ -88,6 +88,18 @@ export function inSlot(id: string, slot: number, count: number, random: number):
   return id.slice(0, -tailChars) + base32(tail, tailChars);
 }
 
+/** When, to ten seconds, and in which shard the ids of a partition were made; not of ids of others. */
+export function madeIn(partition: string): { at: number; shard: number } | undefined {
+  if (partition.length !== partitionChars || partition.startsWith('~')) return undefined;
+  const numberOf = (text: string) =>
+    [...text].reduce((sum, char) => sum * 32 + alphabet.indexOf(char), 0);
+  const bucket = numberOf(partition.slice(0, bucketChars));
+  return {
+    at: (32 ** bucketChars - 1 - bucket) * bucketMs,
+    shard: numberOf(partition.slice(bucketChars)),
+  };
+}
+
 export const isId = (text: string): boolean => pattern.test(text);
 
 /** Where the record of a job is. Ids that others made (a message may name its own) get a hash. */

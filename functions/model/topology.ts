@@ -5,7 +5,14 @@ import { durationSchema as duration } from './duration.ts';
 
 const schema = z.object({
   lanes: z.array(
-    z.object({ name: z.string(), plain: z.string(), keyed: z.string(), maxTimeout: duration }),
+    z.object({
+      ...{ name: z.string(), plain: z.string(), keyed: z.string(), maxTimeout: duration },
+      /** Another namespace than the one that all else is in: the setting `ServiceBus_NAME`. */
+      bus: z
+        .string()
+        .regex(/^[a-z][a-z0-9]*$/)
+        .optional(),
+    }),
   ),
   completions: z.string(),
   replies: z.array(z.string()),
@@ -21,6 +28,10 @@ export type Lane = Topology['lanes'][number];
 export function readTopology(file: URL): Topology {
   return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
 }
+
+/** The setting by which the namespace of a lane is reached. */
+export const connectionOf = (bus: string | undefined): string =>
+  bus === undefined ? 'ServiceBus' : `ServiceBus_${bus}`;
 
 /** The lane that a queue belongs to. */
 export const laneOf = ({ lanes }: Pick<Topology, 'lanes'>, queue: string): Lane | undefined =>

@@ -3,13 +3,13 @@ import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import { inInvocation } from '../azure/log.ts';
 import type { Seal } from '../azure/seal.ts';
+import { connectionOf } from '../model/topology.ts';
 import type { Working } from '../pipeline/attempt.ts';
 import { execute } from '../pipeline/execute.ts';
 import { hold, pauseOrStop } from '../pipeline/hand-back.ts';
 import { takeEach } from '../pipeline/news.ts';
 import type { UnderWay } from './under-way.ts';
 
-const connection = 'ServiceBus';
 // Before what failed among other news comes again.
 const againMs = 1_000;
 
@@ -20,17 +20,18 @@ interface Through {
 }
 
 export function registerQueues(worker: Working, lanes: readonly string[], through: Through): void {
-  for (const { name, plain, keyed } of worker.topology.lanes) {
+  for (const { name, plain, keyed, bus } of worker.topology.lanes) {
     if (!lanes.includes(name)) continue;
-    registerWorker(worker, through, `work-${plain}`, plain, false);
-    registerWorker(worker, through, `work-${keyed}`, keyed, true);
+    const connection = connectionOf(bus);
+    registerWorker(worker, through, { connection, queueName: plain, isSessionsEnabled: false });
+    registerWorker(worker, through, { connection, queueName: keyed, isSessionsEnabled: true });
   }
 }
 
 export function registerCompletions(worker: Working): void {
   const queueName = worker.topology.completions;
   app.serviceBusQueue('take-completions', {
-    connection,
+    connection: connectionOf(undefined),
     queueName,
     isSessionsEnabled: true,
     sdkBinding: true,
@@ -72,14 +73,11 @@ async function completions(
 function registerWorker(
   worker: Working,
   { seal, underWay }: Through,
-  name: string,
-  queueName: string,
-  isSessionsEnabled: boolean,
+  queue: { connection: string; queueName: string; isSessionsEnabled: boolean },
 ): void {
-  app.serviceBusQueue(name, {
-    connection,
-    queueName,
-    isSessionsEnabled,
+  const { queueName } = queue;
+  app.serviceBusQueue(`work-${queueName}`, {
+    ...queue,
     sdkBinding: true,
     // The pipeline answers each message itself: only so can it dead-letter with a reason.
     autoCompleteMessages: false,
