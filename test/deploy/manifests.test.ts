@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -126,6 +128,54 @@ test('Kubernetes: every lane has its workers, each scaled by the queues of its l
   assert.deepEqual(lanes.sort(), topology.lanes.map(({ name }) => name).sort());
 });
 
+test('Container Apps: every app has timers and keys of its own, shared by its replicas', () => {
+  const bicep = read('bicep/container-apps.bicep');
+  const names = [...bicep.matchAll(/^ {2}\{ name: '(\w+)', api:/gm)].map(([, name]) => name);
+  assert.ok(names.length > 0);
+  assert.equal(new Set(names).size, names.length);
+  assert.match(
+    bicep,
+    /AzureFunctionsWebHost__hostid', value: take\('longhaul-\$\{app\.name\}', 32\)/,
+  );
+});
+
+test('KEDA, which reads queues with our identity, is given a credential for it', () => {
+  const { spec } = manifests().find(({ kind }) => kind === 'TriggerAuthentication');
+  assert.ok(spec.podIdentity.identityId, 'not the identity of KEDA itself');
+  // keda.sh/docs, "Azure AD Workload Identity", case 2: then KEDA's account is federated with it.
+  const doc = read('docs/deploy.md');
+  assert.match(doc, /for account in longhaul:longhaul keda:keda-operator;/);
+  assert.match(doc, /system:serviceaccount:\$account/);
+});
+
+test('commands: func is told the language, Azurite not to look at versions', () => {
+  const files = [
+    'README.md',
+    'docs/deploy.md',
+    'deploy/package.ts',
+    'deploy/emulator/compose.yaml',
+  ];
+  const lines = files.flatMap((file) => read(file).split('\n'));
+  const publishing = lines.filter((line) => line.includes('azure functionapp publish'));
+  const storing = lines.filter((line) => /\bazurite --/.test(line));
+  assert.ok(publishing.length >= 4 && storing.length >= 2);
+  // The package has no local.settings.json to tell it (Core Tools, GlobalCoreToolsSettings.cs).
+  for (const line of publishing) assert.match(line, /--javascript/);
+  // The SDKs are newer than the API that it knows.
+  for (const line of storing) assert.match(line, /--skipApiVersionCheck/);
+});
+
+test('host.json: what a handler logs is kept, what the host says of each call is not', () => {
+  const { logLevel } = JSON.parse(read('host.json')).logging;
+  const { default: rest, Function: calls, ...own } = logLevel;
+  assert.deepEqual([rest, calls], ['Information', 'Warning']);
+  const queues = topology.lanes.flatMap(({ plain, keyed }) => [plain, keyed]);
+  assert.deepEqual(
+    own,
+    Object.fromEntries(queues.map((queue) => [`Function.work-${queue}.User`, 'Information'])),
+  );
+});
+
 test('azd: the services are the apps of the template, from the package', () => {
   const { services, infra } = parse(read('azure.yaml')) as Yaml;
   assert.deepEqual(Object.keys(services), ['api', 'heavy']);
@@ -168,6 +218,28 @@ test('the workflow is one that GitHub takes, keeps no secret and logs in by Open
     assert.ok(client.includes(`vars.${whose} `), `${name} logs in as ${client}`);
   }
   assert.match(read(file), /id-token: write/);
+});
+
+test('a first deployment that fails says that there is nothing to go back to', async () => {
+  const { jobs } = parse(read('.github/workflows/deploy.yml')) as Yaml;
+  const step = jobs.deploy.steps.find(({ id }: Yaml) => id === 'last');
+  const folder = await mkdtemp(join(tmpdir(), 'longhaul-rollback-'));
+  try {
+    const output = join(folder, 'output');
+    // `gh run list` prints nothing where no run is found.
+    const script = `gh() { :; }\n${step.run}`;
+    const env = { ...process.env, GITHUB_OUTPUT: output };
+    const { stdout } = await promisify(execFile)('bash', ['-eo', 'pipefail', '-c', script], {
+      cwd: folder,
+      env,
+    });
+    assert.match(stdout, /::error::.*nothing to go back to/);
+    assert.ok(!existsSync(output), 'so nothing is rolled back');
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  for (const { name, if: condition } of jobs.deploy.steps)
+    if (/^Roll /.test(name)) assert.match(condition, /steps\.last\.outputs\.found == 'yes'/);
 });
 
 test('the smoke test passes where a job runs, and fails where none does', async () => {
