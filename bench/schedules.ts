@@ -64,7 +64,7 @@ const app = {
   records: createRecords(jobs, ready),
   removal: createRemoval(jobs, await tableOf('tombstones'), ready),
   notes: createNotes(await tableOf('notes'), ready),
-  schedules: createSchedules(await tableOf('schedules'), ready),
+  schedules: createSchedules(await tableOf('schedules'), ready, async (id) => id),
   queue: createQueue(bus),
   blobs: createBlobs(BlobServiceClient.fromConnectionString(connection), ready),
   clock: { now: () => new Date(now), after: () => () => undefined },

@@ -12,7 +12,7 @@ import { createQueue } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
-import { appKey, createSeal } from './azure/seal.ts';
+import { appKey, createSeal, secretOf } from './azure/seal.ts';
 import type { Catalogue } from './define-job.ts';
 import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
@@ -66,7 +66,8 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   const tables = [jobsTable, tombstonesTable, notesTable, schedulesTable];
   const ready = untilReady(() => createStores(clients, tables));
   const notes = createNotes(notesTable, ready);
-  const seal = createSeal(untilReady(() => appKey(notes)));
+  const key = untilReady(() => appKey(notes));
+  const seal = createSeal(key);
   const stopping = new AbortController();
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
@@ -79,7 +80,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     records: withExpiry(createRecords(jobsTable, ready), notes, clock),
     removal: createRemoval(jobsTable, tombstonesTable, ready),
     notes,
-    schedules: createSchedules(schedulesTable, ready),
+    schedules: createSchedules(schedulesTable, ready, (id) => secretOf(key, `schedule ${id}`)),
     queue: createQueue(clients.serviceBus, seal),
     blobs: createBlobs(clients.blobs, ready),
     newId: createIdMaker(randomBytes),
@@ -101,7 +102,7 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     await underWay.answered(terminateMs);
     tally.flush();
   });
-  registerHealth(() => withinTwoSeconds(ready));
+  registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
   registerQueues(worker, settings.LANES, { seal, underWay });
   if (settings.API === 'on') registerApi(worker, settings);
 }
@@ -171,13 +172,6 @@ async function untilReady<T>(create: () => Promise<T>): Promise<T> {
       await pause(clock, tryAgainMs);
     }
   }
-}
-
-function withinTwoSeconds(ready: Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(2_000, () => reject(new Error('Storage is out of reach.')));
-    void ready.then(resolve).finally(cancel);
-  });
 }
 
 /**

@@ -4,12 +4,15 @@ export interface ErrorOptions {
   cause?: unknown;
   /** More members of the problem document (RFC 9457, 3.2). */
   details?: Record<string, unknown>;
+  /** Of a refusal that may pass: when to come again. */
+  retryAfterSeconds?: number;
 }
 
 export class LonghaulError extends Error {
   readonly code: string;
   readonly status: number;
   readonly details: Record<string, unknown>;
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: string, status: number, message: string, options: ErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -17,6 +20,7 @@ export class LonghaulError extends Error {
     this.code = code;
     this.status = status;
     this.details = options.details ?? {};
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 }
 

@@ -12,7 +12,7 @@ export function whyForeign({ headers, method, socket }: IncomingMessage): string
   const { origin, host } = headers;
   // Opened to a network by who started it, it is called by the names of that network.
   const isHere = socket.localAddress === undefined || isLoopback(socket.localAddress);
-  if (isHere && host !== undefined && !isLocal(`http://${host}`))
+  if (isHere && host !== undefined && !(isHost.test(host) && isLocal(`http://${host}`)))
     return `Host '${host}' is no name of this machine`;
   if (origin !== undefined)
     return isLocal(origin) || isSame(origin, host) ? undefined : `it comes from ${origin}`;
@@ -21,6 +21,9 @@ export function whyForeign({ headers, method, socket }: IncomingMessage): string
     ? 'it comes from a page of another site'
     : undefined;
 }
+
+// A URL has more before its host than this header may: `evil.example:80@localhost` (RFC 9110, 7.2).
+const isHost = /^(\[[\da-f:.]+\]|[\w.-]+)(:\d+)?$/i;
 
 const isSame = (origin: string, host = '') =>
   URL.canParse(origin) && new URL(origin).host === host.toLowerCase();

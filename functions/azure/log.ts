@@ -25,8 +25,8 @@ export async function inInvocation<T>(
 const lineChars = 8_000;
 
 export const log: Log = (level, message, { error } = {}) => {
-  // A name that somebody chose begins no line of its own.
-  const line = message.replaceAll(/[\r\n]+/g, ' ');
+  // A name that somebody chose begins no line of its own, and paints no terminal.
+  const line = message.replaceAll(/\p{Cc}+/gu, ' ');
   const text = error === undefined ? line : `${line}${detailsOf(error, line)}`;
   const here = invocation.getStore();
   // The worker complains of lines that come after the end.

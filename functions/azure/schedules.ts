@@ -35,9 +35,14 @@ function toEntity(schedule: Schedule) {
 const fromEntity = (entity: Record<string, unknown>) =>
   JSON.parse(String(entity['schedule'])) as Schedule;
 
-export function createSchedules(table: TableClient, ready: Promise<void>): Schedules {
+export function createSchedules(
+  table: TableClient,
+  ready: Promise<void>,
+  saltOf: Schedules['saltOf'],
+): Schedules {
   const commit = new GroupCommit(table);
   return {
+    saltOf,
     async read(id) {
       await ready;
       try {

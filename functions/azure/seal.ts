@@ -2,19 +2,24 @@
  * Shows which messages the app itself sent: on the wire their property `longhaul` is a signature by a
  * key that only the app can read. One without it, or with one that was made up or copied, is a
  * stranger's, of which `fromMessage` believes less.
+ *
+ * The broker drops the second message of an id, whoever sent the first. So an id that follows from a
+ * job's has a tag by that key behind it on the wire: nobody else can send it before the app does.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isId } from '../model/id.ts';
 import { type IncomingMessage, type OutgoingMessage, ownProperties } from '../model/message.ts';
 import type { Notes } from '../pipeline/ports.ts';
 
 export interface Seal {
-  /** With its signature, if it is one that says it is ours. */
+  /** With its signature and the tag of its id, if it is one that says it is ours. */
   close(message: OutgoingMessage): Promise<OutgoingMessage>;
   /** As `close` was given it; without its mark if `close` never saw it. */
   open(message: IncomingMessage): Promise<IncomingMessage>;
 }
 
 const mark = 'longhaul';
+const tagChars = 16;
 
 /** Of one who has no key. */
 export const unsealed: Seal = {
@@ -26,24 +31,41 @@ export const unsealed: Seal = {
 export const appKey = (notes: Pick<Notes, 'claim'>): Promise<string> =>
   notes.claim('key', 'messages', randomBytes(32).toString('base64url'));
 
+/** What nobody but the app knows of this name, the same each time. */
+export const secretOf = async (key: Promise<string>, name: string): Promise<string> =>
+  createHmac('sha256', await key)
+    .update(name)
+    .digest('base64url');
+
 export function createSeal(key: Promise<string>): Seal {
   const sign = async (message: IncomingMessage | OutgoingMessage) =>
     createHmac('sha256', await key)
       .update(textOf(message))
       .digest();
+  const tagOf = async (id: string) => `:${(await secretOf(key, `id ${id}`)).slice(0, tagChars)}`;
   return {
     async close(message) {
       if (message.properties[mark] === undefined) return message;
-      const signature = (await sign(message)).toString('base64url');
-      return { ...message, properties: { ...message.properties, [mark]: signature } };
+      const { messageId: id } = message;
+      const tagged = { ...message, messageId: isId(id) ? id : id + (await tagOf(id)) };
+      const signature = (await sign(tagged)).toString('base64url');
+      return { ...tagged, properties: { ...message.properties, [mark]: signature } };
     },
     async open(message) {
       const { [mark]: said, ...others } = message.properties;
       if (said === undefined) return message;
       const given = Buffer.from(String(said), 'base64url');
       const right = await sign(message);
-      const isOurs = given.length === right.length && timingSafeEqual(given, right);
-      return { ...message, properties: isOurs ? { ...others, [mark]: 1 } : others };
+      if (given.length !== right.length || !timingSafeEqual(given, right))
+        return { ...message, properties: others };
+      const { messageId = '' } = message;
+      const id = messageId.slice(0, -1 - tagChars);
+      const isTagged = messageId === id + (await tagOf(id));
+      return {
+        ...message,
+        messageId: isTagged ? id : messageId,
+        properties: { ...others, [mark]: 1 },
+      };
     },
   };
 }

@@ -15,15 +15,23 @@ export async function readBatch(request: HttpRequest, maxBytes: number): Promise
   );
 }
 
-/** What became of each, in their order. */
+// An answer is not to be many times what was asked.
+const issuesTold = 1_000;
+const detailChars = 300;
+
+/** What became of each, in their order. The first thousand issues are told one by one. */
 export function answerBatch<T extends object>(
   results: readonly (T | { refused: LonghaulError })[],
   show: (one: T) => { status: number; [more: string]: unknown },
 ): HttpResponseInit {
+  let left = issuesTold;
   const shown = results.map((one) => {
     if (!('refused' in one)) return show(one);
     const { status, code, message, details } = one.refused;
-    return { status, error: { code, detail: message, ...details } };
+    const { errors } = details;
+    left -= Array.isArray(errors) ? errors.length : 0;
+    const detail = message.slice(0, detailChars);
+    return { status, error: { code, detail, ...(left < 0 ? {} : details) } };
   });
   const refused = shown.filter(({ status }) => status >= 400).length;
   return json(200, { accepted: shown.length - refused, refused, results: shown });

@@ -21,6 +21,7 @@ function refuseWhenFull({ isFull }: { isFull: boolean }): void {
       'too_many_streams',
       429,
       'So many are watched here that no more can be. Ask for the status, or come again later.',
+      { retryAfterSeconds: 10 },
     );
 }
 

@@ -6,10 +6,9 @@ import type { HttpRequest } from '@azure/functions';
 import { LonghaulError } from '../errors.ts';
 
 export class OverloadedError extends LonghaulError {
-  readonly retryAfterSeconds = 1;
-
   constructor() {
-    super('overloaded', 503, 'Too much is being taken in at once: nothing was changed. Try again.');
+    const told = 'Too much is being taken in at once: nothing was changed. Try again.';
+    super('overloaded', 503, told, { retryAfterSeconds: 1 });
   }
 }
 

@@ -11,7 +11,7 @@ import type { z } from 'zod';
 import { LonghaulError } from '../errors.ts';
 import { stackOf } from '../model/error-record.ts';
 import type { AnswerName } from './answers.ts';
-import { intake, OverloadedError } from './intake.ts';
+import { intake } from './intake.ts';
 
 /** What the description of the API says of a route. */
 export interface RouteDoc {
@@ -108,22 +108,25 @@ const titles: Record<number, string> = {
   503: 'Overloaded',
 };
 
+/** What the caller can do something about, if only by coming again. */
+const isRefusal = (error: unknown): error is LonghaulError =>
+  error instanceof LonghaulError && (error.status < 500 || error.retryAfterSeconds !== undefined);
+
 function problem(
   error: unknown,
   request: HttpRequest,
   context: InvocationContext,
 ): HttpResponseInit & { headers?: Record<string, string> } {
   const instance = new URL(request.url).pathname;
-  const isOverload = error instanceof OverloadedError;
-  if (isOverload || (error instanceof LonghaulError && error.status < 500)) {
-    const { code, status, message, details } = error;
+  if (isRefusal(error)) {
+    const { code, status, message, details, retryAfterSeconds } = error;
     const document = { type: `urn:longhaul:problem:${code}`, title: titles[status], status };
     return json(
       status,
       { ...document, detail: message, instance, code, ...details },
       {
         'content-type': 'application/problem+json',
-        ...(isOverload ? { 'retry-after': String(error.retryAfterSeconds) } : {}),
+        ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
       },
     );
   }

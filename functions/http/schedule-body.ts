@@ -48,6 +48,18 @@ export function toNamedDefinition(body: unknown): { id: string; definition: Sche
 /** A JSON merge patch (RFC 7396): what is null goes, the rest stays. @throws BadRequestError */
 export function patched(definition: ScheduleDefinition, patch: unknown): ScheduleDefinition {
   const changes = readBody(z.record(z.string(), z.unknown()), patch, 'patch');
-  const merged = Object.entries({ ...definition, ...changes });
-  return toDefinition(Object.fromEntries(merged.filter(([, value]) => value !== null)));
+  return toDefinition(merged(definition, changes));
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** RFC 7396, 2: objects are merged at every depth, anything else takes the place of what was there. */
+function merged(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch;
+  const kept = new Map(isObject(target) ? Object.entries(target) : []);
+  for (const [name, value] of Object.entries(patch))
+    if (value === null) kept.delete(name);
+    else kept.set(name, merged(kept.get(name), value));
+  return Object.fromEntries(kept);
 }

@@ -130,7 +130,7 @@ const pathOf = ({ id }: Schedule) => `/api/schedules/${id}`;
 const timesShown = 5;
 
 function show(schedule: Schedule) {
-  const { id, nextAt: _n, early: _e, running, ...known } = schedule;
+  const { id, nextAt: _n, early: _e, salt: _s, running, ...known } = schedule;
   const last = schedule.history.findLast(({ state }) => !['skipped', 'missed'].includes(state));
   const self = pathOf(schedule);
   return {

@@ -92,6 +92,8 @@ const call = z.strictObject({
   body: z.unknown().optional(),
   /** Default: 200 to 299. */
   successCodes: z.array(z.int().min(100).max(599)).max(500).optional(),
+  /** So many calls may follow from this one by what pages list, and from those in turn. */
+  mostCalls: z.int().min(0).max(50_000).default(50_000),
   /** Of a call that a page listed: the page's host. Its secret headers are for no other. */
   listedBy: z.string().max(255).optional(),
   timeout: duration
@@ -127,8 +129,10 @@ export function webCall(outbound: Outbound) {
           `${shownUrl(input.url)} lists no calls: ${z.prettifyError(read.error)}`,
         );
       const listed = read.data;
+      const { hostname } = new URL(input.url);
+      const share = shareOf(input, listed.calls.length);
       const requests: JobRequest<CallResult>[] = listed.calls.map((one) =>
-        type.with({ ...one, listedBy: new URL(input.url).hostname }),
+        type.with({ ...one, listedBy: hostname, mostCalls: Math.min(one.mostCalls, share) }),
       );
       const limit = listed.limit === undefined ? {} : { limit: listed.limit };
       const ended = await job.childrenSettled('calls', requests, limit);
@@ -144,6 +148,15 @@ export function webCall(outbound: Outbound) {
     },
   });
   return type;
+}
+
+/** Of what may follow from this call, what each of so many has. @throws NonRetryableError */
+function shareOf({ url, mostCalls }: z.output<typeof call>, count: number): number {
+  if (count <= mostCalls) return Math.floor((mostCalls - count) / Math.max(count, 1));
+  throw new NonRetryableError(
+    `${shownUrl(url)} lists ${count} calls, and ${mostCalls} more may follow from the first one: list fewer in each page, or ask for more by mostCalls.`,
+    { code: 'too_many_calls' },
+  );
 }
 
 async function callOnce(

@@ -48,9 +48,9 @@ export function createIdMaker(randomBytes: (size: number) => Uint8Array) {
 // Few enough that what is due at one moment shares transactions, enough that no partition grows hot.
 const occurrenceShards = 16;
 
-/** The same id for the same occurrence of a schedule, whoever makes it. */
-export function idOfOccurrence(schedule: string, at: Date): string {
-  const hash = createHash('sha256').update(`${schedule}\n${at.toISOString()}`).digest();
+/** The same id for the same occurrence of a schedule, whoever makes it; with its salt nobody else can. */
+export function idOfOccurrence(schedule: string, at: Date, salt = ''): string {
+  const hash = createHash('sha256').update(`${schedule}\n${at.toISOString()}${salt}`).digest();
   const shard = Uint8Array.of(0, 0, (hash[0] ?? 0) % occurrenceShards);
   return idAt(at.getTime(), shard, hash.subarray(8));
 }
@@ -62,11 +62,11 @@ const siblings = 1000;
 export function idOfChild(
   parent: string,
   name: string,
-  { at, turn }: { at: string; turn?: number },
+  { at, turn, salt = '' }: { at: string; turn?: number; salt?: string },
   index: number,
 ): string {
   const hash = (text: string) => createHash('sha256').update(text).digest();
-  const group = `${parent}\n${name}\n${turn ?? ''}`;
+  const group = `${parent}\n${name}\n${turn ?? ''}${salt}`;
   const shard = hash(`${group}\n${Math.floor(index / siblings)}`);
   return idAt(Date.parse(at), shard, hash(`${group}\n${index}\n`));
 }

@@ -69,9 +69,11 @@ export interface Waits {
 /** The children that a job sent out under one name. */
 export interface ChildGroup {
   of: number;
-  /** When they were first sent, and in which turn of their parent: their ids follow from both. */
+  /** When they were first sent, and in which turn of their parent: their ids follow from both … */
   at: string;
   turn?: number;
+  /** … and from what nobody can guess. */
+  salt?: string;
   /** All were sent: the job has waited for it. */
   sent?: true;
   /** All are awaited, whatever becomes of them; else the first failure ends the wait. */

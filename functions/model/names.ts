@@ -12,6 +12,10 @@ const hashOf = (text: string) => createHash('sha256').update(text).digest('base6
 
 const safe = (id: string): string => (isId(id) ? id : `~${hashOf(id)}`);
 
+/** Whether an id reads like one of the app's messages about a job: no sender may choose it. */
+export const isAboutJob = (id: string): boolean =>
+  isId(id.slice(0, id.indexOf(':'))) || /^~[\w-]{43}(:|$)/.test(id);
+
 /** Of its end, among those of one who asked: a key of storage and an event's id. Sorts by time. */
 export const endOf = (id: string, finishedAt: string): string => `${finishedAt}_${safe(id)}`;
 

@@ -46,6 +46,8 @@ export interface ScheduleRun {
 
 export interface Schedule extends ScheduleDefinition {
   id: string;
+  /** The app's secret of it: what the ids of its jobs follow from beside their due times. */
+  salt?: string;
   /** Stands in the code of a job type. */
   declared?: true;
   createdAt: string;

@@ -23,7 +23,7 @@ const atOnce = 500;
  * the handler was told before it.
  */
 export async function beginGroup(
-  { app: { clock }, lease, checkpoint }: Pick<Run, 'app' | 'lease' | 'checkpoint'>,
+  { app: { clock, newId }, lease, checkpoint }: Pick<Run, 'app' | 'lease' | 'checkpoint'>,
   name: string,
   count: number,
   settled: boolean,
@@ -36,12 +36,13 @@ export async function beginGroup(
   if (begun && begun.of !== count)
     throw new StepChangedError(`'${name}' had ${begun.of} children and has ${count} now`);
   if (begun) return begun;
-  const at = clock.now().toISOString();
+  const now = clock.now();
   const { turn } = lease.record;
   const group = {
     of: count,
-    at,
+    at: now.toISOString(),
     turn,
+    salt: newId(now),
     ...(settled ? { settled } : {}),
     ended: '',
     done: 0,

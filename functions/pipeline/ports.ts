@@ -73,6 +73,11 @@ export interface ScheduleFilter {
 }
 
 export interface Schedules {
+  /**
+   * What nobody else can know of a schedule of that name. The same each time: one that is removed and
+   * made again sends no due time twice.
+   */
+  saltOf(id: string): Promise<string>;
   read(id: string): Promise<StoredSchedule | undefined>;
   /**
    * Inserts it, or replaces it if it is still the one that was read, together with its place in the

@@ -2,6 +2,7 @@
 import { BadMessageError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { fromMessage, type IncomingMessage, type JobMessage } from '../model/message.ts';
+import { isAboutJob } from '../model/names.ts';
 import { laneOf, type Topology } from '../model/topology.ts';
 import type { JobTypes } from './catalogue.ts';
 
@@ -23,6 +24,11 @@ export function checkSender(
 ): 'its' | 'moved' {
   if (!message.isForeign) return 'its';
   if (unfit.test(message.id)) throw new BadMessageError('its MessageId holds control characters');
+  if (unfit.test(message.type)) throw new BadMessageError('its type holds control characters');
+  if (isAboutJob(message.id))
+    throw new BadMessageError(
+      'its MessageId has the form of those that the app makes from a job’s id',
+    );
   for (const [name, length] of Object.entries(most))
     if ((message[name as keyof typeof most]?.length ?? 0) > length)
       throw new BadMessageError(`its ${name} is longer than ${length} characters`);

@@ -95,7 +95,11 @@ async function redefine(
     const known = stored?.schedule;
     const { definition, declared } = await to(known);
     const now = app.clock.now();
-    if (!known) return { schedule: made(id, definition, now, declared), send: [] };
+    if (!known)
+      return {
+        schedule: made({ id, salt: await app.schedules.saltOf(id) }, definition, now, declared),
+        send: [],
+      };
     if (sameDefinition(known, definition) && (known.declared ?? false) === declared)
       return { schedule: known, send: [] };
     const after = (sent: Schedule) => renewed(sent, definition, now, declared);
@@ -105,11 +109,16 @@ async function redefine(
   return { schedule, created };
 }
 
-function made(id: string, definition: ScheduleDefinition, now: Date, declared: boolean): Schedule {
+function made(
+  name: Pick<Schedule, 'id' | 'salt'>,
+  definition: ScheduleDefinition,
+  now: Date,
+  declared: boolean,
+): Schedule {
   const next = definition.enabled ? firstTime(definition, now) : undefined;
   return {
     ...definition,
-    id,
+    ...name,
     createdAt: now.toISOString(),
     counts: { runs: 0, succeeded: 0, failed: 0, skipped: 0, missed: 0 },
     history: [],
@@ -125,9 +134,9 @@ function renewed(
   now: Date,
   declared: boolean,
 ): Schedule {
-  const { id, createdAt, counts, history, lastAt, running, early, pending, nextAt } = before;
+  const { id, salt, createdAt, counts, history, lastAt, running, early, pending, nextAt } = before;
   const next = sameTiming(before, definition) ? nextAt : timeFrom(definition, before, now);
-  const kept = { lastAt, running, early, pending, nextAt: next };
+  const kept = { salt, lastAt, running, early, pending, nextAt: next };
   const schedule = {
     ...definition,
     ...{ id, createdAt, counts, history },
@@ -144,13 +153,13 @@ function renewed(
 /** The first due time of another timing. What was sent ahead by the one before is not sent again. */
 function timeFrom(
   definition: ScheduleDefinition,
-  { id, lastAt, running, history }: Schedule,
+  { id, salt, lastAt, running, history }: Schedule,
   now: Date,
 ): string | undefined {
   const { enabled, every, at } = definition;
   // An `every` that runs counts from the end of that run.
   if (!enabled || (every && running)) return undefined;
-  const job = at && idOfOccurrence(id, new Date(at));
+  const job = at && idOfOccurrence(id, new Date(at), salt);
   if (job && history.some((run) => run.job === job)) return undefined;
   const from = !at && lastAt && new Date(lastAt) > now ? new Date(lastAt) : now;
   return firstTime(definition, from)?.toISOString();

@@ -113,7 +113,7 @@ function meet(before: Schedule, at: Date, now: Date): Plan {
 }
 
 function start(schedule: Schedule, at: Date, now: Date): Plan {
-  const job = idOfOccurrence(schedule.id, at);
+  const job = idOfOccurrence(schedule.id, at, schedule.salt);
   const runAt = startOf(schedule, at);
   const known = started(schedule, at, job, runAt > now ? runAt : now);
   return { schedule: endedEarly(known, job, now), send: [{ at, job, runAt }] };

@@ -21,7 +21,7 @@ export async function watched(app: Watching, schedule: Schedule): Promise<Schedu
   for (;;) {
     const now = app.clock.now();
     const at = isHeldUp(known) ? undefined : missedFirst(known, now);
-    const record = at && (await app.records.read(idOfOccurrence(known.id, at)))?.record;
+    const record = at && (await app.records.read(idOfOccurrence(known.id, at, known.salt)))?.record;
     if (!at || !record) return known;
     known = heardFrom(sentBefore(known, at, now), record, now);
   }

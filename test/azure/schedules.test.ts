@@ -29,6 +29,7 @@ const schedule: Schedule = {
   history: [],
 };
 const ready = Promise.resolve();
+const saltOf = async (id: string) => `salt of ${id}`;
 
 /** The table, with something done before its next deletion. */
 function withBefore(table: TableClient, act: () => Promise<void>): TableClient {
@@ -56,7 +57,7 @@ const dueNow = async (all: ReturnType<typeof createSchedules>) => {
 
 test('a schedule that is made while the one before it is removed stays', async () => {
   const table = await storage.table('remade');
-  const other = createSchedules(table, ready);
+  const other = createSchedules(table, ready, saltOf);
   // The PUT comes between the mark and the deletion.
   const removing = createSchedules(
     withBefore(table, async () => {
@@ -64,6 +65,7 @@ test('a schedule that is made while the one before it is removed stays', async (
       await other.write(schedule, undefined);
     }),
     ready,
+    saltOf,
   );
   await removing.write(schedule, undefined);
   const stored = await removing.read('s');
@@ -75,7 +77,7 @@ test('a schedule that is made while the one before it is removed stays', async (
 
 test('a due time that was left behind does not keep a schedule from being made', async () => {
   const table = await storage.table('leftbehind');
-  const schedules = createSchedules(table, ready);
+  const schedules = createSchedules(table, ready, saltOf);
   await schedules.write(schedule, undefined);
   const stored = await schedules.read('s');
   assert.ok(stored);

@@ -68,7 +68,15 @@ describe('the Functions host', () => {
   });
 
   test('takes no name that was made to lead here', async () => {
-    for (const host of ['evil.example', 'localhost.evil.example:7071', '10.0.0.1', 'a b'])
+    for (const host of [
+      'evil.example',
+      'localhost.evil.example:7071',
+      '10.0.0.1',
+      'a b',
+      'evil.example:80@localhost',
+      'localhost/@x',
+      'localhost#',
+    ])
       assert.equal(await call(api(), { host }), 403, host);
     for (const host of ['localhost', 'jobs.localhost:7071', '127.0.0.1:1', '[::1]:7071'])
       assert.equal(await call(api(), { host }), 200, host);

@@ -39,6 +39,7 @@ test('an occurrence has the same id whoever makes it', () => {
     idOfOccurrence('nightly', new Date(at.getTime() + 1000)),
   );
   assert.ok(isId(idOfOccurrence('nightly', at)));
+  assert.notEqual(idOfOccurrence('nightly', at, 'salt'), idOfOccurrence('nightly', at));
 });
 
 test('any id that a message brings has a place', () => {

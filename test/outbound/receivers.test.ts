@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, describe, test } from 'node:test';
+import type { JobRequest } from '../../functions/define-job.ts';
 import { callback, webCall } from '../../functions/jobs/built-in.ts';
 import { type Outbound, secretHeadersOf, signersOf } from '../../functions/outbound/receivers.ts';
 import { readSettings } from '../../functions/settings.ts';
@@ -117,6 +118,38 @@ test('headers that no job holds go to their host, over https, and to no other', 
   const own = { ...input, listedBy: '127.0.0.1' };
   await webCall(outbound).definition.run(own as never, job as never);
   assert.equal(got['authorization'], 'Bearer planted');
+});
+
+test('a page that lists calls hands on what is left of those that may follow, and no more', async () => {
+  const type = webCall(outboundOf()).definition;
+  let calls: object[] = [];
+  const port = await portOf(
+    createServer((_, response) => {
+      response.setHeader('content-type', 'application/vnd.longhaul.calls+json');
+      response.end(JSON.stringify({ calls }));
+    }),
+  );
+  const children: JobRequest[] = [];
+  const job = {
+    signal: new AbortController().signal,
+    step: (_: string, act: () => Promise<unknown>) => act(),
+    childrenSettled: async (_: string, requests: JobRequest[]) => {
+      children.push(...requests);
+      return [];
+    },
+  };
+  const run = async (mostCalls: number) => {
+    const input = { url: `http://127.0.0.1:${port}/`, method: 'GET', headers: {}, timeout: '1m' };
+    await type.run({ ...input, mostCalls } as never, job as never);
+    return children.splice(0).map(({ input }) => (input as { mostCalls: number }).mostCalls);
+  };
+  const one = { url: 'https://a.example' };
+  calls = [one, { ...one, mostCalls: 1 }, { ...one, mostCalls: 50_000 }];
+  assert.deepEqual(await run(13), [3, 1, 3]);
+  assert.deepEqual(await run(3), [0, 0, 0]);
+  await assert.rejects(run(2), /lists 3 calls, and 2 more may follow/);
+  calls = [];
+  assert.deepEqual(await run(0), []);
 });
 
 test('what fails is told without the query of its address', async () => {

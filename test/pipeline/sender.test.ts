@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createSeal } from '../../functions/azure/seal.ts';
+import { idOfChild, idOfOccurrence } from '../../functions/model/id.ts';
 import { fromMessage, type IncomingMessage, toMessage } from '../../functions/model/message.ts';
+import { messageIdOf } from '../../functions/model/names.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
 import { typeOf } from './world/one-job.ts';
 import { sent } from './world/stranger.ts';
@@ -40,6 +42,61 @@ describe('the mark of the app', () => {
     const theirs = createSeal(Promise.resolve('another key'));
     assert.equal(await isForeign(await theirs.close(made)), true);
   });
+});
+
+describe('the broker drops the second message of an id', () => {
+  const seal = createSeal(Promise.resolve('a key'));
+  const id = idOfOccurrence('any', new Date(0));
+  const turn = (turn: number) =>
+    toMessage({
+      ...{ id, type: 'test', attempt: turn, turn, queue: 'standard' },
+      ...{ contentType: 'application/json', body: Buffer.from('{}') },
+    });
+
+  test('a first message has the job’s id, a later one an id that only the app can make', async () => {
+    assert.equal((await seal.close(turn(1))).messageId, id);
+    const { messageId } = await seal.close(turn(2));
+    assert.match(messageId, new RegExp(`^${id}:2:[\\w-]{16}$`));
+    assert.equal((await seal.close(turn(2))).messageId, messageId);
+    const theirs = createSeal(Promise.resolve('another key'));
+    assert.notEqual((await theirs.close(turn(2))).messageId, messageId);
+  });
+
+  test('the app reads it as it wrote it, and one that an older version sent', async () => {
+    const closed = await seal.close(turn(2));
+    const {
+      messageId,
+      id: job,
+      turn: read,
+    } = { ...closed, ...fromMessage(await seal.open(closed)) };
+    assert.deepEqual([(await seal.open(closed)).messageId, job, read], [`${id}:2`, id, 2]);
+    assert.ok(messageId.length <= 128);
+  });
+
+  test('a stranger’s id that reads like one of the app’s is refused', async () => {
+    let runs = 0;
+    const world = new World([typeOf(async () => ++runs)]);
+    const foreign = messageIdOf('a stranger’s', 2);
+    for (const like of [`${id}:2`, `${id}:callback`, `${id}:keyed`, foreign, foreign.slice(0, -2)])
+      world.bus.send(sent(like));
+    for (const other of ['order:2', `${id.slice(1)}:2`, '~a:2', ':2']) world.bus.send(sent(other));
+    await world.run(() => 0);
+    assert.equal(runs, 4);
+    assert.equal(world.bus.letters('standard', 0, 10).length, 5);
+  });
+});
+
+test('whoever knows a parent cannot foresee its children’s ids', async () => {
+  const child = typeOf(async () => 1, {}, 'child');
+  const parent = typeOf((job) => job.children('parts', [child.with({ n: 1 })]));
+  const world = new World([parent, child]);
+  const { record } = await submit(world.app(), parent.with({ n: 1 }));
+  await world.run(() => 0);
+  const { salt, ...known } = world.record(record.id)?.children?.['parts'] ?? assert.fail();
+  const [id] = world.records.filter(({ parent }) => parent).map(({ id }) => id);
+  assert.ok(salt);
+  assert.equal(idOfChild(record.id, 'parts', { ...known, salt }, 0), id);
+  assert.notEqual(idOfChild(record.id, 'parts', known, 0), id);
 });
 
 test('a stranger says nothing of other jobs', () => {
@@ -92,7 +149,8 @@ describe('a stranger’s message with the id of a job that is not his', () => {
     world.bus.send(sent(`${record.id}:2`, { properties }));
     await world.run(() => 0);
     assert.equal(world.record(record.id)?.turn, 1);
-    assert.equal(runs, 2, 'it ran as a job of its own');
+    assert.equal(runs, 1);
+    assert.equal(world.bus.letters('standard', 0, 10).length, 2, 'the job’s and the stranger’s');
   });
 });
 
@@ -111,6 +169,7 @@ test('an id with line breaks, and texts beyond their bounds, are refused', async
   world.bus.send(sent('a\nid: b'));
   world.bus.send(sent('long', { properties: { type: 'test', requestedBy: 'x'.repeat(257) } }));
   world.bus.send(sent('type', { properties: { type: 't'.repeat(101) } }));
+  world.bus.send(sent('lines', { properties: { type: 'test\nother' } }));
   await world.run(() => 0);
   assert.deepEqual(world.records, []);
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
+import { idOfOccurrence } from '../../functions/model/id.ts';
 import { createClient, type Problem } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
@@ -151,6 +152,48 @@ test('a sender on the bus touches no job of others, and has nothing signed, what
     assert.equal(refused.deadLetterReason, 'invalid_input');
     const { state, type } = await client.get(id);
     assert.deepEqual([state, type], ['waiting', 'test.approval']);
+  } finally {
+    await bus.close();
+  }
+});
+
+test('a sender who sends first what the app would send of a job, or of a due time, holds neither up', async () => {
+  const bus = new ServiceBusClient(stack.serviceBus);
+  const lanes = ['standard', 'standard-keyed'];
+  const sendFirst = async (...ids: string[]) => {
+    for (const queue of lanes) {
+      const first = ids.map((messageId) => ({
+        ...{ messageId, body: { value: 'first' }, contentType: 'application/json' },
+        ...{ sessionId: 'guessed', applicationProperties: { type: 'test.echo' } },
+      }));
+      await bus.createSender(queue).sendMessages(first);
+    }
+  };
+  try {
+    const { id } = await client.submit('test.approval', { key: 'guessed' });
+    await until('that it waits', async () => (await client.get(id)).state === 'waiting');
+    await sendFirst(...[2, 3, 4, 'keyed'].map((what) => `${id}:${what}`));
+    for (const [name, value] of Object.entries({ approved: { by: 'a' }, paid: { euros: 1 } }))
+      await client.call(`/jobs/${id}/events/${name}`, {
+        ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+        body: JSON.stringify(value),
+      });
+    assert.deepEqual((await client.ended(id)).result, { by: 'a', euros: 1 });
+
+    const at = new Date(Date.now() + 4_000).toISOString();
+    await sendFirst(idOfOccurrence('guessed', new Date(at)));
+    const put = await client.call('/schedules/guessed', {
+      ...{ method: 'PUT', headers: { 'content-type': 'application/json' } },
+      body: JSON.stringify({ type: 'test.echo', input: { value: 'its own' }, at }),
+    });
+    assert.equal(put.status, 201);
+    const run = await until('its run', async () => {
+      const { jobs } = (await (await client.call('/jobs?schedule=guessed')).json()) as {
+        jobs: { id: string }[];
+      };
+      return jobs[0] && client.ended(jobs[0].id);
+    });
+    assert.deepEqual(run.result, { value: 'its own' });
   } finally {
     await bus.close();
   }

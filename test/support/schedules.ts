@@ -28,6 +28,7 @@ export class ScheduleStore {
 
   port(call: <T>(act: () => T) => Promise<T>): Schedules {
     return {
+      saltOf: async () => '',
       read: (id) => call(() => structuredClone(this.#all.get(id))),
       write: (schedule, stored) =>
         call(() => {

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InvalidInputError } from '../../functions/errors.ts';
+import { answerBatch } from '../../functions/http/batch.ts';
+
+test('the answer to a batch of nonsense is bounded, and says of each item that it was refused', () => {
+  const issues = Array.from({ length: 50 }, (_, n) => ({
+    pointer: `/${'p'.repeat(299)}`,
+    message: `${n} ${'m'.repeat(300)}`,
+  }));
+  const refused = new InvalidInputError('The input', issues);
+  const answer = answerBatch(
+    Array.from({ length: 10_000 }, () => ({ refused })),
+    () => ({ status: 202 }),
+  );
+  const text = String(answer.body);
+  assert.ok(text.length < 5_000_000, `${text.length} characters`);
+  const { results, ...counts } = JSON.parse(text) as {
+    results: { status: number; error: { code: string; detail: string; errors?: unknown[] } }[];
+  };
+  assert.deepEqual(counts, { accepted: 0, refused: 10_000 });
+  assert.equal(results[0]?.error.errors?.length, 50);
+  for (const { status, error } of results) {
+    assert.deepEqual([status, error.code], [422, 'invalid_input']);
+    assert.match(error.detail, /^The input does not fit its schema/);
+  }
+});
