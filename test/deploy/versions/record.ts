@@ -3,6 +3,7 @@
  *   git worktree add ../then TAG && (cd ../then && npm ci && npm run build)
  *   npm run versions:record -- ../then TAG
  */
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -96,6 +97,7 @@ try {
   // Stack traces name where that checkout lay.
   const text = JSON.stringify(kept, null, 1).replaceAll(resolve(then), '/then');
   await writeFile(file, `${text}\n`);
+  execFileSync('npx', ['biome', 'format', '--write', file], { cwd: root });
   process.stdout.write(`${file}\n`);
 } finally {
   await stack.stop();
