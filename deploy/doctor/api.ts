@@ -15,7 +15,7 @@ export async function json(site: Site, path: string, init?: RequestInit) {
 const alive: Check = {
   name: 'alive',
   question: 'Does the app answer at all?',
-  todo: 'Is the URL right (it ends in /api)? Was the package published? An app whose code cannot start answers 404 or 503: az functionapp log, or Application Insights, exceptions. A setting that is missing is named there.',
+  todo: 'Is the URL right (it ends in /api)? Was the package published? An app whose code cannot start answers 404 or 503: a setting that is missing is named among the exceptions in Application Insights.',
   async run(site) {
     const status = await until(site, 'an answer of /health/live', async () => {
       const response = await site.api.call('/health/live').catch(() => undefined);

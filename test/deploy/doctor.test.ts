@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 import { alertNames } from '../../deploy/doctor/apps.ts';
 import type { Answer } from '../../deploy/doctor/arm.ts';
 import type { Finding } from '../../deploy/doctor/check.ts';
-import { roleNames } from '../../deploy/doctor/group.ts';
+import { containers, roleNames, tables } from '../../deploy/doctor/group.ts';
 import { clientsOf, createApi, createSite, type Site } from '../../deploy/doctor/site.ts';
 import { checks, examine, groupNamed, lineOf } from '../../deploy/doctor.ts';
 import { root, testStack } from '../support/stack.ts';
@@ -302,6 +302,9 @@ test('what the doctor knows of the template is what the template says', async ()
   const alerts = await read('alerts.bicep');
   for (const name of Object.values(alertNames).flat())
     assert.match(alerts, new RegExp(`name: '(\\$\\{alert\\.name\\}|${name})`));
+  const storage = await read('storage.bicep');
+  for (const name of [...tables, ...Object.keys(containers)])
+    assert.ok(storage.includes(`'${name}'`));
   const outputs = await read('main.bicep');
   for (const name of ['apiUrl', 'functionAppNames', 'hostStorageAccount', 'identityPrincipalId'])
     assert.match(outputs, new RegExp(`^output ${name} `, 'm'));

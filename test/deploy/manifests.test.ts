@@ -45,8 +45,9 @@ test('compose: three services, on loopback only, with the configuration mounted'
     for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/);
   assert.ok(services.servicebus.volumes[0].startsWith('./servicebus.json:'));
   assert.ok(existsSync(join(root, 'deploy/emulator/servicebus.json')));
-  // Not floating: `latest` moved under people before.
-  assert.match(services.servicebus.image, /:\d+\.\d+\.\d+$/);
+  // Not floating: `latest` moved under people before. SQL Server has no tag that is whole and stays.
+  for (const name of ['servicebus', 'azurite'])
+    assert.match(services[name].image, /:\d+\.\d+\.\d+$/);
 });
 
 const kinds = {
@@ -88,6 +89,26 @@ test('Kubernetes: no container is root, or may become it', () => {
     }
   }
   assert.match(read('deploy/Dockerfile'), /^USER 1000:1000$/m);
+});
+
+test('what is deployed is named by digest, or can be', () => {
+  for (const { kind, spec } of manifests())
+    if (kind === 'Deployment')
+      for (const { image } of spec.template.spec.containers) assert.match(image, /@IMAGE_DIGEST$/);
+  const dockerfile = read('deploy/Dockerfile');
+  const from = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image ?? '');
+  assert.equal(from.length, 2);
+  for (const image of from) assert.match(image, /^\$\{(BUILD|HOST)_IMAGE\}$/);
+  for (const name of ['BUILD_IMAGE', 'HOST_IMAGE']) {
+    assert.match(dockerfile, new RegExp(`^ARG ${name}=\\S+:\\S+$`, 'm'));
+    assert.match(read('docs/deploy.md'), new RegExp(`--build-arg ${name}=\\S+@sha256:`));
+  }
+});
+
+test('docs: the environment that may deploy takes the branch main only', () => {
+  const doc = read('docs/deploy.md');
+  assert.match(doc, /"custom_branch_policies": true/);
+  assert.match(doc, /deployment-branch-policies -f name=main/);
 });
 
 test('Kubernetes: every lane has its workers, each scaled by the queues of its lanes, to zero', () => {
