@@ -95,9 +95,11 @@ async function siteOf(given: Options): Promise<Site> {
 
 const signs = { ok: 'ok     ', fault: 'FAULT  ', skipped: 'skipped' };
 
-export function lineOf({ check, state, detail, question, todo, seconds }: Finding): string {
-  const head = `${signs[state]}  ${check.padEnd(14)} ${detail}  (${seconds} s)`;
-  return todo ? `${head}\n         ${question} No.\n         Do: ${todo}` : head;
+export function linesOf({ check, state, detail, question, todo, seconds }: Finding): string {
+  const found = `${detail} (${seconds} s)`;
+  const below = todo ? [found, `Do: ${todo}`] : [found];
+  const lines = below.map((line) => `\n${' '.repeat(25)}${line}`);
+  return `${signs[state]}  ${check.padEnd(14)}  ${question}${lines.join('')}`;
 }
 
 /** Runs the checks, takes away what they made, and answers with what was found. */
@@ -111,7 +113,7 @@ export async function examine(
   try {
     for await (const finding of runChecks(chosen, site)) {
       findings.push(finding);
-      say(lineOf(finding));
+      say(linesOf(finding));
     }
   } finally {
     for (const takeAway of site.later.reverse())

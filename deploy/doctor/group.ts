@@ -21,11 +21,10 @@ const deployment: Check = {
   async run(site) {
     const group = groupOf(site);
     const wanted = ['apiUrl', 'functionAppNames', 'serviceBusNamespace', 'storageAccount'];
-    none(
-      [...wanted, 'hostStorageAccount', 'identityPrincipalId'].filter(
-        (name) => !group.outputs[name],
-      ),
+    const missing = [...wanted, 'hostStorageAccount', 'identityPrincipalId'].filter(
+      (name) => !group.outputs[name],
     );
+    none(missing.map((name) => `it has no output ${name}`));
     return `${appsOf(group).join(', ')}; ${group.outputs['serviceBusNamespace']}`;
   },
 };
@@ -163,8 +162,9 @@ const secrets: Check = {
     let found = 0;
     for (const app of appsOf(group)) {
       const path = `${siteId(group, app)}/config/configreferences/appsettings`;
-      for (const { name, properties } of await group.arm.list(path, webVersion)) {
+      for (const { id, properties } of await group.arm.list(path, webVersion)) {
         found++;
+        const name = String(id).split('/').at(-1);
         if (properties.status !== 'Resolved')
           problems.push(`${app}: ${name} is ${properties.status}`);
       }

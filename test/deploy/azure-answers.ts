@@ -66,7 +66,10 @@ const appAnswers = (name: string): Record<string, Answer> => ({
   },
   [`${web}/${name}/config/appsettings/list`]: { properties: settings[name] },
   [`${web}/${name}/config/configreferences/appsettings`]: [
-    { name: 'CALLBACK_SECRETS', properties: { status: 'Resolved' } },
+    {
+      id: `${web}/${name}/config/configreferences/appsettings/CALLBACK_SECRETS`,
+      properties: { status: 'Resolved' },
+    },
   ],
   [`${web}/${name}/functions`]: functionsOf(settings[name] ?? {}, topology).map((of) => ({
     name: `${name}/${of}`,

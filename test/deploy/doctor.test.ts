@@ -15,7 +15,7 @@ import type { Answer } from '../../deploy/doctor/arm.ts';
 import type { Finding } from '../../deploy/doctor/check.ts';
 import { containers, roleNames, tables } from '../../deploy/doctor/group.ts';
 import { clientsOf, createApi, createSite, type Site } from '../../deploy/doctor/site.ts';
-import { checks, examine, groupNamed, lineOf } from '../../deploy/doctor.ts';
+import { checks, examine, groupNamed, linesOf } from '../../deploy/doctor.ts';
 import { root, testStack } from '../support/stack.ts';
 import { armOf, groupId, healthyAnswers } from './azure-answers.ts';
 
@@ -72,7 +72,7 @@ async function faultOf(name: string, site: Site): Promise<string> {
   assert.ok(finding, name);
   assert.equal(finding.state, 'fault', `${name}: ${finding.detail}`);
   assert.equal(finding.check, name);
-  assert.ok(finding.todo && lineOf(finding).includes(`Do: ${finding.todo}`));
+  assert.ok(finding.todo && linesOf(finding).includes(`Do: ${finding.todo}`));
   return finding.detail;
 }
 

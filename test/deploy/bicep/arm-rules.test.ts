@@ -157,8 +157,10 @@ test('Flex Consumption: sizes, counts and scale groups (Azure/azure-functions-co
       assert.ok(instanceCount <= app.maximumInstanceCount);
     }
   }
+  const { text } = fileNamed('function-app.bicep');
+  assert.match(text, /triggers: \{ http: \{ perInstanceConcurrency: app\.httpConcurrency \} \}/);
   // Azure/azure-rest-api-specs#40898: 512 is refused by versions before 2025.
-  assert.match(fileNamed('function-app.bicep').text, /Microsoft\.Web\/sites@2025-/);
+  assert.match(text, /Microsoft\.Web\/sites@2025-/);
   const allowed = /@allowed\(\[([^\]]+)\]\)\s*param nodeVersion/.exec(fileNamed('main.bicep').text);
   assert.deepEqual(allowed?.[1]?.match(/\d+/g), ['22', '24']);
   assert.equal(at(resourceNamed('function-app.bicep', 'plan'), 'properties.reserved'), true);
