@@ -1,5 +1,6 @@
 /** Queues, tables and containers against what the code expects. */
 import { readFileSync } from 'node:fs';
+import { durationMs } from '../../local/service-bus/entity/settings.ts';
 import { type Check, none } from './check.ts';
 import { accountId, busId, containers, tables } from './group.ts';
 import { clientsAt, groupOf, type Site, topologyFile } from './site.ts';
@@ -9,15 +10,8 @@ const wanted = (): Queue[] => JSON.parse(readFileSync(topologyFile, 'utf8')).que
 
 /** One duration can be written in several ways: P1D, PT24H. */
 function same(a: unknown, b: unknown): boolean {
-  const [x, y] = [a, b].map(seconds);
+  const [x, y] = [a, b].map((value) => durationMs(String(value)));
   return x === undefined || y === undefined ? a === b : x === y;
-}
-
-function seconds(value: unknown): number | undefined {
-  const found = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?$/.exec(String(value));
-  if (!found) return undefined;
-  const [days = 0, hours = 0, minutes = 0, rest = 0] = found.slice(1).map((n) => Number(n ?? 0));
-  return ((days * 24 + hours) * 60 + minutes) * 60 + rest;
 }
 
 async function compared(site: Site): Promise<string[]> {

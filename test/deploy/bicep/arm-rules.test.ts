@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readTopology } from '../../../functions/model/topology.ts';
+import { durationMs } from '../../../local/service-bus/entity/settings.ts';
 import { root } from '../../support/stack.ts';
 import { at, fileNamed, files, resourceNamed, toValue, type Value } from './read.ts';
 
@@ -56,11 +57,7 @@ const keysOf = (file: string, resource: string, path: string): string[] => {
 const settingNames = [
   ...resourceNamed('function-app.bicep', 'settings').node.text.matchAll(/^ {4}([\w:.-]+): /gm),
 ].map(([, name]) => name ?? '');
-const seconds = (iso: unknown) => {
-  const [, days = 0, hours = 0, minutes = 0, rest = 0] =
-    /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(String(iso)) ?? [];
-  return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(rest);
-};
+const seconds = (iso: unknown) => (durationMs(String(iso)) ?? 0) / 1000;
 
 const names = 'Learn, Naming rules and restrictions for Azure resources';
 
