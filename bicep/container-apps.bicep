@@ -1,12 +1,12 @@
 // The same container on Azure Container Apps, beside what main.bicep made: pass its outputs.
-//   az deployment group create -g GROUP -f bicep/container-apps.bicep -p image=... identityName=... ...
+//   az deployment group create -g GROUP -f bicep/container-apps.bicep -p image=...@sha256:... identityName=... ...
 targetScope = 'resourceGroup'
 
 param name string = 'longhaul'
 param location string = resourceGroup().location
 param tags object = {}
 
-@description('The image built by deploy/Dockerfile, in a registry that the identity may pull from.')
+@description('The image built by deploy/Dockerfile, in a registry that the identity may pull from: by its digest, NAME.azurecr.io/longhaul@sha256:…')
 param image string
 
 @description('Host of an Azure Container Registry, like NAME.azurecr.io.')

@@ -67,6 +67,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         instanceMemoryMB: app.instanceMemoryMB
         maximumInstanceCount: app.maximumInstanceCount
         alwaysReady: app.alwaysReady
+        triggers: { http: { perInstanceConcurrency: app.httpConcurrency } }
       }
     }
     siteConfig: {
@@ -101,7 +102,6 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AZURE_CLIENT_ID: identity.properties.clientId
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
-    languageWorkers__node__arguments: '--enable-source-maps'
     API: app.api ? 'on' : 'off'
     INBOX: 'events'
     LANES: join(app.lanes, ',')
@@ -109,6 +109,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     // host.json is of the package, so what differs between its apps is set here.
     AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls: string(app.maxConcurrentCalls)
     AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions: string(app.maxConcurrentSessions)
+    // host.json has what fits a broker on the same machine. Here a receive may take longer than that, and
+    // a session would be given up though it holds messages.
+    AzureFunctionsJobHost__extensions__serviceBus__sessionIdleTimeout: '00:00:00.500'
   }, empty(outboundAllow) ? {} : {
     OUTBOUND_ALLOW: outboundAllow
   }, empty(callbackSecretsUri) ? {} : {

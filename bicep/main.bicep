@@ -11,7 +11,9 @@ param location string = resourceGroup().location
 
 param tags object = {}
 
-@description('The Function Apps, all from one package. api: answers HTTP and runs the timers (one app does). lanes: whose jobs it works. alwaysReady: instances kept warm, by scale group. instanceMemoryMB: 512, 2048 or 4096.')
+// Flex Consumption scales HTTP as one group and every other function on instances of its own: each queue,
+// each timer. So the figures are of an instance that does one thing only (docs/capacity.md, Scale).
+@description('The Function Apps, all from one package. api: answers HTTP and runs the timers (one app does). lanes: whose jobs it works. alwaysReady: instances kept warm, by scale group: http, or function:NAME. instanceMemoryMB: 512, 2048 or 4096. httpConcurrency: requests at once, open streams and waits among them, before another instance starts.')
 param apps array = [
   {
     name: 'api'
@@ -20,8 +22,9 @@ param apps array = [
     instanceMemoryMB: 2048
     maximumInstanceCount: 40
     alwaysReady: [{ name: 'http', instanceCount: 1 }]
+    httpConcurrency: 100
     maxConcurrentCalls: 32
-    maxConcurrentSessions: 16
+    maxConcurrentSessions: 32
     jobsAtOnce: 64
   }
   {
@@ -31,6 +34,7 @@ param apps array = [
     instanceMemoryMB: 4096
     maximumInstanceCount: 40
     alwaysReady: []
+    httpConcurrency: 16
     maxConcurrentCalls: 2
     maxConcurrentSessions: 2
     jobsAtOnce: 2

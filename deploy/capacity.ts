@@ -51,6 +51,15 @@ const small: Shape = {
   logBytes: 100,
 };
 
+/** As it is planned: one call for a hundred jobs, their writes shared. Goals, not measurements. */
+const express: Shape = {
+  ...small,
+  name: 'express lane (planned, not built)',
+  executions: 0.02,
+  instanceMs: 1,
+  tableTransactions: 0.1,
+};
+
 export const shapes: Shape[] = [
   small,
   { ...small, name: 'with input and result in blobs', blobWrites: 2, blobReads: 2 },
@@ -80,8 +89,8 @@ export function costPerMillion(shape: Shape) {
 export function costOfNothing() {
   const seconds = 30 * 86_400;
   const warm = seconds * instanceGb * price.alwaysReadyGbSecond;
-  // Two timers four times a minute and one once, each billed for at least a second of its instance.
-  const ticks = (seconds / 60) * 9;
+  // Four times a minute, twice and once, each billed for at least a second of an instance.
+  const ticks = (seconds / 60) * 7;
   const timers =
     ticks * instanceGb * price.gbSecond + (ticks / million) * price.executionsPerMillion;
   return { bus: price.standardMonth, warm, timers, sum: price.standardMonth + warm + timers };
@@ -111,12 +120,22 @@ const limit = {
   jobsOfInstance: 150,
 };
 
+// What a namespace can be bought with: units times partitions (bicep/main.bicep).
+const sizes = [1, 2, 4, 8, 16, 32, 64];
+
+/** Units that can be bought, in whole namespaces and one more. */
+function bought(units: number): number {
+  const most = limit.unitsOfNamespace;
+  const rest = units % most;
+  return units - rest + (rest === 0 ? 0 : (sizes.find((size) => size >= rest) ?? most));
+}
+
 /** Entities written for one job: accepted, started, ended. */
 const entities = 3;
 
 export function needs(jobsPerSecond: number) {
   const messages = jobsPerSecond * 2;
-  const units = Math.ceil(messages / limit.premiumMessages);
+  const units = bought(Math.ceil(messages / limit.premiumMessages));
   const written = jobsPerSecond * entities;
   return {
     messages,
@@ -130,6 +149,46 @@ export function needs(jobsPerSecond: number) {
     instances: Math.ceil(jobsPerSecond / limit.jobsOfInstance),
     quotas: Math.ceil(jobsPerSecond / limit.jobsOfInstance / limit.flexCores),
   };
+}
+
+// HTTP, and the function of the lane: each has instances of its own.
+const groups = 2;
+const monthSeconds = 30 * 86_400;
+
+/**
+ * Dollars a month at so many jobs a second, evenly over the month. An instance is billed for a second at
+ * least each time it wakes, so few jobs cost it as many do.
+ */
+export function monthAt(rate: number, shape: Shape) {
+  const jobs = rate * monthSeconds;
+  const { warm, timers } = costOfNothing();
+  const { units, credits, premiumMonth } = needs(rate);
+  const isPremium = credits > limit.standardCredits;
+  const busy = Math.max((rate * shape.instanceMs) / 1000, groups * (1 - Math.exp(-rate)));
+  const per = costPerMillion(shape);
+  const millions = jobs / million;
+  const costs = {
+    bus: isPremium ? premiumMonth : standardMonth(jobs * shape.operations),
+    executions: millions * per.executions,
+    compute: busy * monthSeconds * instanceGb * price.gbSecond,
+    tables: millions * per.tables,
+    logs: millions * per.logs,
+    'warm instance, timers': warm + timers,
+  };
+  const sum = Object.values(costs).reduce((all, one) => all + one, 0);
+  return { costs, sum, aMillion: sum / millions, units: isPremium ? units : 0 };
+}
+
+export function monthTable(): string {
+  const rows = [1, 100, 10_000].flatMap((rate) =>
+    [small, express].map((shape) => {
+      const { costs, sum, aMillion } = monthAt(rate, shape);
+      const name = `${whole(rate)}${shape === express ? ', express lane' : ''}`;
+      return [name, ...Object.values(costs).map(whole), whole(sum), dollars(aMillion)];
+    }),
+  );
+  const head = Object.keys(monthAt(1, small).costs);
+  return table(['jobs a second', ...head, '$ a month', 'a million jobs'], rows);
 }
 
 /** The rates at which each part of one installation is full, lowest first. */
@@ -191,4 +250,6 @@ export function restText(): string {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.stdout.write(`${[costTable(), restText(), bindingTable(), needsTable()].join('\n\n')}\n`);
+  process.stdout.write(
+    `${[costTable(), restText(), monthTable(), bindingTable(), needsTable()].join('\n\n')}\n`,
+  );

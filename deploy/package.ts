@@ -10,14 +10,21 @@ import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 // `topology.json` is two folders above the code here too: the app looks for it there.
-const main = 'dist/functions/index.js';
+const app = 'dist/functions/index.js';
+const main = 'dist/functions/start.js';
 // Native code: its binaries must be those of the machines in Azure, whatever this one is.
 const native = ['sharp'];
+
+// By an argument of Node the host would throw away the worker that it holds ready for a cold start.
+const start = `process.setSourceMapsEnabled(true);
+await import('./index.js');
+`;
 
 export async function createPackage(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await bundle(folder);
+  await writeFile(join(folder, main), start);
   for (const file of ['host.json', 'topology.json', '.funcignore'])
     await cp(join(root, file), join(folder, file));
   // The settlement client reads this at run time, beside its own code.
@@ -37,7 +44,7 @@ async function bundle(folder: string): Promise<void> {
   await build({
     absWorkingDir: root,
     entryPoints: ['functions/index.ts'],
-    outfile: join(folder, main),
+    outfile: join(folder, app),
     bundle: true,
     platform: 'node',
     target: 'node20',

@@ -42,7 +42,7 @@ import { readSettings, type Settings } from './settings.ts';
 import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
 import { registerCompletions, registerQueues } from './triggers/queues.ts';
-import { registerTimers, registerWatch } from './triggers/timers.ts';
+import { registerTimers } from './triggers/timers.ts';
 import { UnderWay } from './triggers/under-way.ts';
 
 const clock: Clock = { now: () => new Date(), after };
@@ -103,7 +103,6 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
   });
   registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
   registerQueues(worker, settings.LANES, { seal, underWay });
-  registerWatch(worker, settings.LANES);
   if (settings.API === 'on') registerApi(worker, settings);
 }
 

@@ -32,8 +32,12 @@ export const log: Log = (level, message, { error } = {}) => {
   // The worker complains of lines that come after the end.
   if (here && !here.isOver) here.context[level](text.slice(0, lineChars));
   // biome-ignore lint/suspicious/noConsole: outside an invocation it is the only way
-  else console[level](text.slice(0, lineChars));
+  else console[level](prefixed(level, text.slice(0, lineChars)));
 };
+
+/** The host (4.1037) takes a line of standard error for an error if it says so, else for information. */
+const prefixed = (level: string, text: string) =>
+  level === 'info' ? text : text.replaceAll(/^/gm, `${level}: `);
 
 /**
  * Storage, the bus and the host's settlement (a number is gRPC's code) say in a line what is wrong. A

@@ -1,6 +1,7 @@
 /** The job types of this app. A new one is a file beside this and a line here. */
 import type { Catalogue } from '../define-job.ts';
+import { keyedProbe, probe } from './probe.ts';
 import { report } from './report.ts';
 import { thumbnail } from './thumbnail.ts';
 
-export const catalogue = [report, thumbnail] as const satisfies Catalogue;
+export const catalogue = [report, thumbnail, probe, keyedProbe] as const satisfies Catalogue;

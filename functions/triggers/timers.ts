@@ -30,15 +30,11 @@ export function registerTimers(worker: Working): void {
       if (removed > 0) worker.log('info', `${removed} expired jobs removed`);
     },
   });
-}
-
-/** The look at what the broker gave up on, in the lanes that this app serves. */
-export function registerWatch(worker: Working, lanes: readonly string[]): void {
   app.timer('watch-dead-letters', {
-    schedule: '*/15 * * * * *',
+    // What the broker gave up on, in all lanes, whoever works them: each look of each app is billed.
+    schedule: '*/30 * * * * *',
     handler: async () => {
-      const served = worker.topology.lanes.filter(({ name }) => lanes.includes(name));
-      for (const queue of served.flatMap(({ plain, keyed }) => [plain, keyed]))
+      for (const queue of worker.topology.lanes.flatMap(({ plain, keyed }) => [plain, keyed]))
         await alone(worker, queue, () => watchDeadLetters(worker, queue));
       await alone(worker, worker.topology.completions, () => watchDeadNews(worker));
     },

@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -43,8 +45,9 @@ test('compose: three services, on loopback only, with the configuration mounted'
     for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:/);
   assert.ok(services.servicebus.volumes[0].startsWith('./servicebus.json:'));
   assert.ok(existsSync(join(root, 'deploy/emulator/servicebus.json')));
-  // Not floating: `latest` moved under people before.
-  assert.match(services.servicebus.image, /:\d+\.\d+\.\d+$/);
+  // Not floating: `latest` moved under people before. SQL Server has no tag that is whole and stays.
+  for (const name of ['servicebus', 'azurite'])
+    assert.match(services[name].image, /:\d+\.\d+\.\d+$/);
 });
 
 const kinds = {
@@ -88,6 +91,26 @@ test('Kubernetes: no container is root, or may become it', () => {
   assert.match(read('deploy/Dockerfile'), /^USER 1000:1000$/m);
 });
 
+test('what is deployed is named by digest, or can be', () => {
+  for (const { kind, spec } of manifests())
+    if (kind === 'Deployment')
+      for (const { image } of spec.template.spec.containers) assert.match(image, /@IMAGE_DIGEST$/);
+  const dockerfile = read('deploy/Dockerfile');
+  const from = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image ?? '');
+  assert.equal(from.length, 2);
+  for (const image of from) assert.match(image, /^\$\{(BUILD|HOST)_IMAGE\}$/);
+  for (const name of ['BUILD_IMAGE', 'HOST_IMAGE']) {
+    assert.match(dockerfile, new RegExp(`^ARG ${name}=\\S+:\\S+$`, 'm'));
+    assert.match(read('docs/deploy.md'), new RegExp(`--build-arg ${name}=\\S+@sha256:`));
+  }
+});
+
+test('docs: the environment that may deploy takes the branch main only', () => {
+  const doc = read('docs/deploy.md');
+  assert.match(doc, /"custom_branch_policies": true/);
+  assert.match(doc, /deployment-branch-policies -f name=main/);
+});
+
 test('Kubernetes: every lane has its workers, each scaled by the queues of its lanes, to zero', () => {
   const all = manifests();
   const deployments = all.filter(({ kind }) => kind === 'Deployment');
@@ -124,6 +147,54 @@ test('Kubernetes: every lane has its workers, each scaled by the queues of its l
   }
   assert.equal(hostIds.size, deployments.length, 'each has timers and keys of its own');
   assert.deepEqual(lanes.sort(), topology.lanes.map(({ name }) => name).sort());
+});
+
+test('Container Apps: every app has timers and keys of its own, shared by its replicas', () => {
+  const bicep = read('bicep/container-apps.bicep');
+  const names = [...bicep.matchAll(/^ {2}\{ name: '(\w+)', api:/gm)].map(([, name]) => name);
+  assert.ok(names.length > 0);
+  assert.equal(new Set(names).size, names.length);
+  assert.match(
+    bicep,
+    /AzureFunctionsWebHost__hostid', value: take\('longhaul-\$\{app\.name\}', 32\)/,
+  );
+});
+
+test('KEDA, which reads queues with our identity, is given a credential for it', () => {
+  const { spec } = manifests().find(({ kind }) => kind === 'TriggerAuthentication');
+  assert.ok(spec.podIdentity.identityId, 'not the identity of KEDA itself');
+  // keda.sh/docs, "Azure AD Workload Identity", case 2: then KEDA's account is federated with it.
+  const doc = read('docs/deploy.md');
+  assert.match(doc, /for account in longhaul:longhaul keda:keda-operator;/);
+  assert.match(doc, /system:serviceaccount:\$account/);
+});
+
+test('commands: func is told the language, Azurite not to look at versions', () => {
+  const files = [
+    'README.md',
+    'docs/deploy.md',
+    'deploy/package.ts',
+    'deploy/emulator/compose.yaml',
+  ];
+  const lines = files.flatMap((file) => read(file).split('\n'));
+  const publishing = lines.filter((line) => line.includes('azure functionapp publish'));
+  const storing = lines.filter((line) => /\bazurite --/.test(line));
+  assert.ok(publishing.length >= 4 && storing.length >= 2);
+  // The package has no local.settings.json to tell it (Core Tools, GlobalCoreToolsSettings.cs).
+  for (const line of publishing) assert.match(line, /--javascript/);
+  // The SDKs are newer than the API that it knows.
+  for (const line of storing) assert.match(line, /--skipApiVersionCheck/);
+});
+
+test('host.json: what a handler logs is kept, what the host says of each call is not', () => {
+  const { logLevel } = JSON.parse(read('host.json')).logging;
+  const { default: rest, Function: calls, ...own } = logLevel;
+  assert.deepEqual([rest, calls], ['Information', 'Warning']);
+  const queues = topology.lanes.flatMap(({ plain, keyed }) => [plain, keyed]);
+  assert.deepEqual(
+    own,
+    Object.fromEntries(queues.map((queue) => [`Function.work-${queue}.User`, 'Information'])),
+  );
 });
 
 test('azd: the services are the apps of the template, from the package', () => {
@@ -168,6 +239,28 @@ test('the workflow is one that GitHub takes, keeps no secret and logs in by Open
     assert.ok(client.includes(`vars.${whose} `), `${name} logs in as ${client}`);
   }
   assert.match(read(file), /id-token: write/);
+});
+
+test('a first deployment that fails says that there is nothing to go back to', async () => {
+  const { jobs } = parse(read('.github/workflows/deploy.yml')) as Yaml;
+  const step = jobs.deploy.steps.find(({ id }: Yaml) => id === 'last');
+  const folder = await mkdtemp(join(tmpdir(), 'longhaul-rollback-'));
+  try {
+    const output = join(folder, 'output');
+    // `gh run list` prints nothing where no run is found.
+    const script = `gh() { :; }\n${step.run}`;
+    const env = { ...process.env, GITHUB_OUTPUT: output };
+    const { stdout } = await promisify(execFile)('bash', ['-eo', 'pipefail', '-c', script], {
+      cwd: folder,
+      env,
+    });
+    assert.match(stdout, /::error::.*nothing to go back to/);
+    assert.ok(!existsSync(output), 'so nothing is rolled back');
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  for (const { name, if: condition } of jobs.deploy.steps)
+    if (/^Roll /.test(name)) assert.match(condition, /steps\.last\.outputs\.found == 'yes'/);
 });
 
 test('the smoke test passes where a job runs, and fails where none does', async () => {

@@ -1,14 +1,17 @@
 /** What `npm run package` makes runs by itself: nothing of it comes from this folder's node_modules. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { createPackage } from '../../deploy/package.ts';
 import { createClient } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 
+const run = promisify(execFile);
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-package-'));
@@ -26,6 +29,7 @@ test('holds the bundle, its map, the host file and the topology; no tests, no so
     'dist/functions/index.js',
     'dist/functions/index.js.map',
     'dist/functions/proto/settlement.proto',
+    'dist/functions/start.js',
     'host.json',
     'package-lock.json',
     'package.json',
@@ -36,8 +40,15 @@ test('holds the bundle, its map, the host file and the topology; no tests, no so
   assert.equal(map.sourcesContent, undefined);
 });
 
+test('a stack trace names the lines of functions/, without an argument of Node', async () => {
+  const load = [join(folder, 'dist/functions/start.js')];
+  // No setting is set, so the app says so and does not start.
+  const failed = await run(process.execPath, load, { env: {} }).catch((error) => error);
+  assert.match(failed.stderr, /functions\/settings\.ts:\d+/);
+});
+
 test('runs jobs, one of them with native code', async () => {
-  const stack = await testStack({ root: folder, main: 'dist/functions/index.js' });
+  const stack = await testStack({ root: folder, main: 'dist/functions/start.js' });
   try {
     const client = createClient(stack.url);
     const image = await sharp({

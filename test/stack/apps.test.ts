@@ -13,7 +13,6 @@ test('an app with API off works its lanes and answers probes, nothing else', asy
     assert.deepEqual(stack.functions.toSorted(), [
       'health-live',
       'health-ready',
-      'watch-dead-letters',
       'work-heavy',
       'work-heavy-keyed',
     ]);

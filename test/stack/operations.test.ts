@@ -56,11 +56,14 @@ test('a job whose message was handed over too often is put back', async () => {
     for (let delivery = 0; delivery < maxDeliveryCount; delivery++)
       for (const message of await receiver.receiveMessages(1, { maxWaitTimeInMs: 5000 }))
         await receiver.abandonMessage(message);
-    // In a minute it is there again, as the job's next turn.
+    // In a minute it is there again, as the job's next turn, beside what schedules sent ahead.
     const back = await until('a message for later', async () =>
-      (await receiver.peekMessages(10)).find(({ state }) => state === 'scheduled'),
+      (await receiver.peekMessages(10)).find(
+        ({ state, applicationProperties }) =>
+          state === 'scheduled' && applicationProperties?.['job'] === id,
+      ),
     );
-    assert.deepEqual([back.applicationProperties?.['job'], back.body], [id, { value: 1 }]);
+    assert.deepEqual(back.body, { value: 1 });
     const { state, runAt } = await client.get(id);
     assert.equal(state, 'queued');
     assert.ok(Date.parse(String(runAt)) > Date.now() + 30_000);

@@ -28,6 +28,7 @@ export interface Declaration {
 export interface BicepFile {
   name: string;
   text: string;
+  root: Node;
   /** Where the text is no Bicep that the grammar knows; undefined when it all is. */
   problem: string | undefined;
   resources: Declaration[];
@@ -51,6 +52,7 @@ export function readBicep(name: string): BicepFile {
   return {
     name,
     text,
+    root: tree.rootNode,
     problem: bad && `${name}:${bad.startPosition.row + 1}: ${bad.text.split('\n')[0]}`,
     resources: all('resource_declaration').map(declaration),
     modules: all('module_declaration').map(declaration),

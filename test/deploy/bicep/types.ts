@@ -27,6 +27,12 @@ interface Type {
   discriminator?: string;
   baseProperties?: Record<string, PropertyType>;
   elements?: TypeReference[] | Record<string, TypeReference>;
+  /** Of a string, its length, or of a number. */
+  minLength?: number;
+  maxLength?: number;
+  pattern?: string;
+  minValue?: number;
+  maxValue?: number;
 }
 
 const required = 1;
@@ -85,10 +91,12 @@ class Check {
       case 'BooleanType':
       case 'IntegerType':
         if (typeof value === 'string') this.#report(node, `${path}: a string, not ${type.$type}`);
+        if (typeof value === 'number') this.#bounds(node, value, type, path);
         return;
       case 'StringType':
         if (typeof value === 'number' || typeof value === 'boolean')
           this.#report(node, `${path}: ${value} is no string`);
+        if (typeof value === 'string') this.#bounds(node, value, type, path);
         return;
       case 'DiscriminatedObjectType':
         for (const object of objectsOf(node)) this.#discriminated(object, type, path, isRoot);
@@ -99,6 +107,17 @@ class Check {
   }
 
   #type = (reference: TypeReference): Type => this.#types[indexOf(reference)] as Type;
+
+  #bounds(node: Node, value: string | number, type: Type, path: string): void {
+    const isText = typeof value === 'string';
+    const size = isText ? value.length : value;
+    const least = (isText ? type.minLength : type.minValue) ?? Number.NEGATIVE_INFINITY;
+    const most = (isText ? type.maxLength : type.maxValue) ?? Number.POSITIVE_INFINITY;
+    if (size < least || size > most)
+      this.#report(node, `${path}: ${value} is not within ${least} and ${most}`);
+    if (isText && type.pattern && !new RegExp(type.pattern).test(value))
+      this.#report(node, `${path}: '${value}' does not fit ${type.pattern}`);
+  }
 
   #union(node: Node, { elements = [] }: Type, path: string): void {
     const value = toValue(node);
