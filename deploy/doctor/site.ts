@@ -2,8 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { DefaultAzureCredential } from '@azure/identity';
 import type { ServiceBusClient } from '@azure/service-bus';
-import type { Clients } from '../../functions/azure/clients.ts';
-import { createClients } from '../../functions/azure/clients.ts';
+import { type Account, createClients } from '../../functions/azure/clients.ts';
 import { readTopology, type Topology } from '../../functions/model/topology.ts';
 import { readSettings } from '../../functions/settings.ts';
 import type { Answer, Arm } from './arm.ts';
@@ -29,7 +28,7 @@ export interface Group {
 export interface Site {
   api: Api;
   group?: Group | undefined;
-  clients?: Pick<Clients, 'blobs' | 'table'> & { serviceBus: ServiceBusClient };
+  clients?: Pick<Account, 'blobs' | 'table'> & { serviceBus: ServiceBusClient };
   topology: Topology;
   /** Where a callback may be sent. */
   callback?: string | undefined;
@@ -75,7 +74,8 @@ export function clientsOf(environment: Record<string, string | undefined>, group
     DATA_TABLE_URI: `https://${storageAccount}.table.core.windows.net`,
   };
   if (!group && !environment['ServiceBus']) return undefined;
-  return createClients(readSettings(group ? inAzure : environment));
+  const clients = createClients(readSettings(group ? inAzure : environment));
+  return { ...clients.account('main'), serviceBus: clients.serviceBus() };
 }
 
 export async function tokenFor(resource: string): Promise<string> {
