@@ -44,6 +44,7 @@ const role = (name: string, scope: string) => {
   return { properties: { roleDefinitionId, scope } };
 };
 const roles = [
+  role('Monitoring Metrics Publisher', `${groupId}/providers/Microsoft.Insights/components/appi`),
   role('Storage Blob Data Owner', `${storage}/sh`),
   ...Object.entries(containers).map(([name, of]) =>
     role(of, `${storage}/st/blobServices/default/containers/${name}`),
