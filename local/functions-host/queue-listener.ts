@@ -7,6 +7,7 @@ import type {
   ServiceBusSessionReceiver,
 } from '@azure/service-bus';
 import type { LoadedFunction, RpcTypedData } from './core-module.ts';
+import { keepLocked, settle } from './held-message.ts';
 import type { Listener, ListenerContext } from './listener.ts';
 import { reportFailure } from './log.ts';
 import type { Outage } from './outage.ts';
@@ -71,7 +72,8 @@ export class QueueListener implements Listener {
   #receiver(): ServiceBusReceiver {
     return this.#context.client.createReceiver(this.#trigger.queueName, {
       skipParsingBodyAsJson: true,
-      maxAutoLockRenewalDurationInMs: this.#options.maxAutoLockRenewalDuration,
+      // Of singles `keepLocked` renews them; of batches nobody does, as in the extension.
+      maxAutoLockRenewalDurationInMs: 0,
     });
   }
 
@@ -81,7 +83,11 @@ export class QueueListener implements Listener {
       {
         processMessage: (message) => {
           this.#context.outage.reached();
-          return this.#track(this.#process(receiver, [message]));
+          const release = keepLocked(receiver, message, {
+            mostMs: this.#options.maxAutoLockRenewalDuration,
+            onError: (error) => this.#report(error),
+          });
+          return this.#track(this.#process(receiver, [message]).finally(release));
         },
         processError: async ({ error }) => {
           if (!this.#stopping.signal.aborted) this.#report(error);
@@ -218,13 +224,13 @@ export class QueueListener implements Listener {
   async #each(
     tokens: string[],
     messages: ServiceBusReceivedMessage[],
-    settle: (message: ServiceBusReceivedMessage) => Promise<void>,
+    act: (message: ServiceBusReceivedMessage) => Promise<void>,
   ): Promise<void> {
     // What is given back to a link that still takes would lie locked on it.
     await this.#quiet;
     for (const [i, message] of messages.entries()) {
       if (this.#context.settlement.letGo(tokens[i] ?? '')) continue;
-      await settle(message).catch((error: Error) => this.#report(error));
+      await settle(message, () => act(message)).catch((error: Error) => this.#report(error));
     }
   }
 }

@@ -13,6 +13,7 @@ import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 import rhea from 'rhea';
 import { codec } from '../service-bus/amqp/rhea-internals.ts';
+import { inTime, settle as settleMessage } from './held-message.ts';
 
 interface Held {
   receiver: ServiceBusReceiver;
@@ -75,7 +76,7 @@ export class Settlement {
   ): Promise<void> {
     const held = this.#held.get(token);
     if (!held) throw new PreconditionError(`LockToken ${token} not found in the settlement cache.`);
-    await act(held);
+    await settleMessage(held.message, () => act(held));
     if (ends) this.#held.delete(token);
   }
 
@@ -90,23 +91,6 @@ class PreconditionError extends Error {}
 
 // biome-ignore lint/suspicious/noExplicitAny: gRPC's untyped services take no narrower handler
 type Unary = grpc.handleUnaryCall<any, any>;
-
-// When its link is gone the SDK settles over a management link, whose opening may hang for a minute
-// after the broker was away: so long no other message would be taken in its place.
-const answerWithinMs = 10_000;
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new Error('Service Bus did not answer in time.');
-    timer = setTimeout(() => reject(error), answerWithinMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 function unary<T>(run: (request: T) => Promise<unknown>): Unary {
   return (call, done) => {

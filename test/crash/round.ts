@@ -33,16 +33,17 @@ export interface Crash {
 
 // A frozen part must outlive every lock; a minute each would be too long to try often.
 const shortLock = 'PT5S';
+// As in topology.json each round would wait a minute for the last lock of a part that is gone.
+const roundsLock = 'PT15S';
 
 /** @throws AssertionError when a promise is broken */
 export async function crashRound(jobs: number, crashes: readonly Crash[]): Promise<RoundResult> {
   const began = Date.now();
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-crash-'));
   const isFrozen = crashes.some(({ frozenMs }) => frozenMs !== undefined);
-  const stack = await crashableStack(
-    join(folder, 'data'),
-    isFrozen ? { lockDuration: shortLock } : {},
-  );
+  const stack = await crashableStack(join(folder, 'data'), {
+    lockDuration: isFrozen ? shortLock : roundsLock,
+  });
   try {
     const client = createClient(stack.url);
     const accepted: Accepted[] = [];
