@@ -13,22 +13,22 @@ import { setTimeout as pause } from 'node:timers/promises';
 export const storageFaults = ['slow', '500', '503', '429', 'lost'] as const;
 export type StorageFault = (typeof storageFaults)[number];
 
-export interface Proxy {
+export interface Between {
   port: number;
   /** Ends every connection at once; new ones are taken. */
   cut(): void;
   close(): Promise<void>;
 }
 
-export interface StorageProxy extends Proxy {
-  /** From now on a request meets this fault with that probability. */
-  fail(fault: StorageFault, share: number): void;
+export interface StorageProxy extends Between {
+  /** From now on a request meets one of these with that probability. */
+  fail(faults: readonly StorageFault[], share: number): void;
   heal(): void;
 }
 
 const here = '127.0.0.1';
 
-async function listen(server: Server): Promise<Proxy> {
+async function listen(server: Server): Promise<Between> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -49,7 +49,7 @@ async function listen(server: Server): Promise<Proxy> {
   };
 }
 
-export function startProxy(target: number): Promise<Proxy> {
+export function startProxy(target: number): Promise<Between> {
   const server = createServer((near) => {
     const far = connect(target, here);
     near.pipe(far).pipe(near);
@@ -68,10 +68,11 @@ export async function startStorageProxy(
   target: number,
   random: () => number,
 ): Promise<StorageProxy> {
-  let current: { fault: StorageFault; share: number } | undefined;
+  let current: { faults: readonly StorageFault[]; share: number } | undefined;
   const agent = new Agent({ keepAlive: true });
   const server = createHttpServer(async (asked, answer) => {
-    const fault = current && random() < current.share ? current.fault : undefined;
+    const faults = current && random() < current.share ? current.faults : [];
+    const fault = faults[Math.floor(random() * faults.length)];
     if (fault === 'slow') await pause(slowMs * random());
     if (fault === '500' || fault === '503' || fault === '429')
       return refuse(asked, answer, Number(fault), random() < 0.5);
@@ -80,8 +81,8 @@ export async function startStorageProxy(
   const proxy = await listen(server);
   return {
     ...proxy,
-    fail(fault, share) {
-      current = { fault, share };
+    fail(faults, share) {
+      current = { faults, share };
     },
     heal() {
       current = undefined;
