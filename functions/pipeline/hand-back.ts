@@ -28,14 +28,24 @@ const holdMs = 15_000;
 // The host renews its lock meanwhile.
 const holdAtMostMs = 10 * 60_000;
 
-/** What was delivered while storage or the bus is out of reach is held until storage answers. */
-export async function hold(worker: Holding, what: string, act: () => Promise<void>): Promise<void> {
+/**
+ * What was delivered while storage or the bus is out of reach is held until storage answers; the first
+ * look comes after `firstLookMs`.
+ */
+export async function hold(
+  worker: Holding,
+  what: string,
+  act: () => Promise<void>,
+  firstLookMs = holdMs,
+): Promise<void> {
   try {
     await act();
   } catch (error) {
     worker.log('error', `${what}: handed back: ${(error as Error).message}`, { error });
-    for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += holdMs) {
-      await pauseOrStop(worker, holdMs);
+    let waitMs = firstLookMs;
+    for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += waitMs) {
+      if (heldMs > 0) waitMs = holdMs;
+      await pauseOrStop(worker, waitMs);
       if (await isStorageThere(worker)) break;
     }
     throw error;

@@ -9,26 +9,40 @@ interface Link {
   connection: EventEmitter;
 }
 
-/**
- * Settles a message. Once a receiver has made a new link the SDK still finds it by the name of the link
- * before: it answers on the dead one, and waits four times a minute for nothing; so it does when the link
- * dies before the answer is confirmed. A message without a link is settled by its lock's token.
- */
-export async function settle(
+/** How a message is settled and its lock renewed, for as long as its function runs. */
+export interface Held {
+  message: ServiceBusReceivedMessage;
+  receiver: ServiceBusReceiver;
+  /** Of a connection that has no links of its own: it settles by the lock's token. */
+  byToken: ServiceBusReceiver;
+}
+
+export type Settle = (
+  receiver: ServiceBusReceiver,
   message: ServiceBusReceivedMessage,
-  act: () => Promise<unknown>,
-): Promise<unknown> {
+) => Promise<unknown>;
+
+/**
+ * Once a receiver has made a new link the SDK still finds it by the name of the link before: it answers
+ * on the dead one, and waits four times a minute for nothing; so it does when the link dies before the
+ * answer is confirmed. A message without a link is settled by its lock's token.
+ *
+ * That takes a management link. If the connection breaks while one is opened, the SDK makes a new
+ * connection only once that was given up, after a minute, and until then nothing is received: so these
+ * have a connection to themselves.
+ */
+export async function settle({ message, receiver, byToken }: Held, act: Settle): Promise<void> {
   const { delivery } = message as { delivery?: { link?: Link | undefined } };
-  const link = delivery?.link;
-  if (!link) return inTime(act());
   const again = () => {
     // A session's lock went with its link, and the SDK knows it.
-    if (message.sessionId === undefined) delivery.link = undefined;
-    return inTime(act());
+    if (message.sessionId !== undefined) return inTime(act(receiver, message));
+    if (delivery) delivery.link = undefined;
+    return inTime(act(byToken, message));
   };
-  if (!link.is_open()) return again();
+  const link = delivery?.link;
+  if (!link?.is_open()) return void (await again());
   const { promise: gone, end } = disconnected(link.connection);
-  const acted = act();
+  const acted = act(receiver, message);
   const first = await Promise.race([acted.then(() => 'settled'), gone]).finally(end);
   if (first === 'settled') return;
   acted.catch(() => undefined);
@@ -70,8 +84,7 @@ const leastMs = 500;
  * settled the message, and after a new link even when somebody did: nobody else would get it.
  */
 export function keepLocked(
-  receiver: ServiceBusReceiver,
-  message: ServiceBusReceivedMessage,
+  { message, byToken }: Pick<Held, 'message' | 'byToken'>,
   { mostMs, onError }: { mostMs: number; onError(error: Error): void },
 ): () => void {
   const end = Date.now() + mostMs;
@@ -83,7 +96,7 @@ export function keepLocked(
   };
   const renew = async () => {
     try {
-      message.lockedUntilUtc = await receiver.renewMessageLock(message);
+      message.lockedUntilUtc = await byToken.renewMessageLock(message);
     } catch (error) {
       if (!hasEnded) onError(error as Error);
       if (!(error as { retryable?: boolean }).retryable) return;

@@ -28,9 +28,17 @@ async function listening(lockDuration: string, { autoComplete }: { autoComplete:
   const proxy = await startProxy(broker.port);
   const own = new ServiceBusClient(broker.connectionString);
   const through = broker.connectionString.replace(`:${broker.port}`, `:${proxy.port}`);
-  const client = new ServiceBusClient(through, {
-    retryOptions: { maxRetries: 3, retryDelayInMs: 100, maxRetryDelayInMs: 500 },
-  });
+  const connect = () => {
+    const retryOptions = { maxRetries: 3, retryDelayInMs: 100, maxRetryDelayInMs: 500 };
+    const client = new ServiceBusClient(through, { retryOptions });
+    ends.push(() => client.close());
+    return client;
+  };
+  ends.push(
+    () => broker.remove(),
+    () => proxy.close(),
+    () => own.close(),
+  );
   const calls: Call[] = [];
   const invoke = (_: unknown, { triggerMetadata = {} }: InvocationRequest) =>
     new Promise<void>((returns) => {
@@ -50,7 +58,8 @@ async function listening(lockDuration: string, { autoComplete }: { autoComplete:
       autoComplete,
     },
     {
-      ...{ client, invoke, log, settings: {}, settlement: new Settlement() },
+      ...{ client: connect(), tokens: connect(), settlement: new Settlement() },
+      ...{ invoke, log, settings: {} },
       outage: new Outage('ServiceBus', log),
       hostJson: { extensions: { serviceBus } } as never,
     },
@@ -61,16 +70,10 @@ async function listening(lockDuration: string, { autoComplete }: { autoComplete:
       const found = calls.filter((call) => call.messageId === messageId);
       return found[times - 1];
     });
-  ends.push(
-    () => broker.remove(),
-    () => proxy.close(),
-    () => own.close(),
-    () => client.close(),
-    async () => {
-      for (const { returns } of calls) returns();
-      await listener.stop();
-    },
-  );
+  ends.push(async () => {
+    for (const { returns } of calls) returns();
+    await listener.stop();
+  });
   return { own, proxy, calls, called };
 }
 

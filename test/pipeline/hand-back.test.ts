@@ -57,6 +57,12 @@ describe('what was delivered while storage is away', () => {
     assert.deepEqual(logged, ['standard m-1: handed back: ECONNRESET']);
   });
 
+  test('is looked after sooner by who holds up others', async () => {
+    const { worker, waited } = holding({ answersAfter: 2 });
+    await assert.rejects(hold(worker, 'completions', fails, 1_000), /ECONNRESET/);
+    assert.deepEqual(waited, [1_000, 15_000, 15_000]);
+  });
+
   test('is held for ten minutes at most', async () => {
     const { worker, waited } = holding({ answersAfter: 1_000 });
     await assert.rejects(hold(worker, 'm', fails));

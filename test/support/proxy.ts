@@ -49,15 +49,33 @@ async function listen(server: Server): Promise<Between> {
   };
 }
 
-export function startProxy(target: number): Promise<Between> {
+export interface BusProxy extends Between {
+  /** What is said from now on over the connections of now does not arrive. */
+  hush(): void;
+}
+
+export async function startProxy(target: number): Promise<BusProxy> {
+  const hushes = new Set<() => void>();
   const server = createServer((near) => {
     const far = connect(target, here);
     near.pipe(far).pipe(near);
+    const hush = () => {
+      near.unpipe(far);
+      far.unpipe(near);
+    };
+    hushes.add(hush);
+    near.on('close', () => hushes.delete(hush));
     far.on('error', () => near.resetAndDestroy());
     far.on('close', () => near.destroy());
     near.on('close', () => far.destroy());
   });
-  return listen(server);
+  const proxy = await listen(server);
+  return {
+    ...proxy,
+    hush() {
+      for (const hush of hushes) hush();
+    },
+  };
 }
 
 // A client waits for some seconds as a rule.
