@@ -82,8 +82,8 @@ export function faultsOf(random: () => number, jobs: number, wanted: Wanted): Fa
 }
 
 /** About one a minute, of every kind. */
-export function faultsOfAnHour(random: () => number, jobs: number): Fault[] {
-  const faults = Array.from({ length: 60 }, (): Fault => {
+export function faultsOverTime(random: () => number, jobs: number, minutes: number): Fault[] {
+  const faults = Array.from({ length: minutes }, (): Fault => {
     const at = Math.ceil(random() * jobs * 0.97);
     const chance = random();
     if (chance < 0.25) return cutOf(random, at);

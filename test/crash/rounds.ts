@@ -6,12 +6,13 @@
  * `--away 60` lets them be away so many seconds; `--freeze` freezes them instead, for longer than every lock;
  * `--cut` cuts every connection while all live; `--storage slow|500|503|429|lost|mixed` lets storage fail
  * for some seconds. The last two go alone or, with `--parts`, beside a kill.
- * `--hour` spreads 20,000 jobs over an hour, with a fault of any kind each minute.
+ * `--hour` spreads 20,000 jobs over an hour, with a fault of any kind each minute and locks as deployed;
+ * `--minutes 5` does so for so long.
  */
 import { parseArgs } from 'node:util';
 import { type Part, partNames } from '../support/crashable.ts';
 import { type StorageFault, storageFaults } from '../support/proxy.ts';
-import { faultsOf, faultsOfAnHour, randomOf, told, type Wanted } from './faults.ts';
+import { faultsOf, faultsOverTime, randomOf, told, type Wanted } from './faults.ts';
 import { crashRound } from './round.ts';
 
 const { values, positionals } = parseArgs({
@@ -24,9 +25,12 @@ const { values, positionals } = parseArgs({
     freeze: { type: 'boolean', default: false },
     cut: { type: 'boolean', default: false },
     hour: { type: 'boolean', default: false },
+    minutes: { type: 'string' },
   },
 });
-const [rounds = values.hour ? 1 : 20, jobs = values.hour ? 20_000 : 100] = positionals.map(Number);
+const minutes = Number(values.minutes ?? (values.hour ? 60 : 0));
+const [rounds = minutes ? 1 : 20, jobs = minutes ? Math.ceil((20_000 / 60) * minutes) : 100] =
+  positionals.map(Number);
 
 const oneOf = <T extends string>(what: string, known: readonly T[], name: string): T => {
   const found = known.find((one) => one === name);
@@ -46,16 +50,15 @@ const wanted: Wanted = {
   awayMs: values.away === undefined ? undefined : Number(values.away) * 1000,
 };
 
-const hourMs = 3_600_000;
 const first = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 let accepted = 0;
 for (let round = 1; round <= rounds; round++) {
   // A round of its own seed, so that one can be repeated alone.
   const seed = first + round - 1;
   const random = randomOf(seed);
-  const faults = values.hour ? faultsOfAnHour(random, jobs) : faultsOf(random, jobs, wanted);
+  const faults = minutes ? faultsOverTime(random, jobs, minutes) : faultsOf(random, jobs, wanted);
   process.stdout.write(`round ${round}, --seed ${seed}: ${faults.map(told).join(', ')} …\n`);
-  const pace = values.hour ? { everyMs: hourMs / jobs, lock: 'own' } : {};
+  const pace = minutes ? { everyMs: (minutes * 60_000) / jobs, lock: 'own' } : {};
   const result = await crashRound(jobs, faults, { random, ...pace });
   accepted += result.accepted;
   process.stdout.write(
