@@ -119,15 +119,19 @@ export function kinds(folder: string): Kind[] {
 const undone = (status: Status) =>
   ((status['undone'] ?? []) as { step: string }[]).map(({ step }) => step);
 
+// A part may be away for a minute, and a busy machine takes its time to start it again.
+const insistMs = 180_000;
+
 /** Until it is answered other than by an error of ours; the caller's own retry. */
 export async function insist(ask: () => Promise<Response>): Promise<Response> {
-  for (let tries = 0; ; tries++) {
+  const end = Date.now() + insistMs;
+  for (;;) {
     try {
       const response = await ask();
       if (response.status < 500) return response;
-      if (tries > 200) throw new Error(await response.text());
+      if (Date.now() > end) throw new Error(await response.text());
     } catch (error) {
-      if (tries > 200) throw error;
+      if (Date.now() > end) throw error;
     }
     await pause(150);
   }
