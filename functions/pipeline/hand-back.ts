@@ -24,27 +24,21 @@ export async function handBack(
   await abandon().catch(() => undefined);
 }
 
-const holdMs = 15_000;
+// What fails for a moment as a rule is there in the next: so long others wait behind it.
+const firstLookMs = 1_000;
+const lookEveryMs = 15_000;
 // The host renews its lock meanwhile.
 const holdAtMostMs = 10 * 60_000;
 
-/**
- * What was delivered while storage or the bus is out of reach is held until storage answers; the first
- * look comes after `firstLookMs`.
- */
-export async function hold(
-  worker: Holding,
-  what: string,
-  act: () => Promise<void>,
-  firstLookMs = holdMs,
-): Promise<void> {
+/** What was delivered while storage or the bus is out of reach is held until storage answers. */
+export async function hold(worker: Holding, what: string, act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
     worker.log('error', `${what}: handed back: ${(error as Error).message}`, { error });
     let waitMs = firstLookMs;
     for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += waitMs) {
-      if (heldMs > 0) waitMs = holdMs;
+      if (heldMs > 0) waitMs = lookEveryMs;
       await pauseOrStop(worker, waitMs);
       if (await isStorageThere(worker)) break;
     }

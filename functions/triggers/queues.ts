@@ -51,9 +51,7 @@ export async function takeBatch(
     const failed = await takeEach(worker, incoming);
     if (failed.size === 0) return;
     const [error] = failed.values();
-    // One session at a time is taken: while storage is there, a batch that fails holds up no other.
-    if (failed.size === incoming.length)
-      await hold(worker, queueName, () => Promise.reject(error), againMs);
+    if (failed.size === incoming.length) await hold(worker, queueName, () => Promise.reject(error));
     // The others are done: what one job's news met is no reason to bring theirs again.
     for (const [at, one] of incoming.entries()) {
       const message = messages[at];
