@@ -122,13 +122,16 @@ const undone = (status: Status) =>
 // A part may be away for a minute, and a busy machine takes its time to start it again.
 const insistMs = 180_000;
 
+// 408: the worker's HTTP server says so of what came while it stood still.
+const saysComeAgain = ({ status }: Response) => status >= 500 || status === 408 || status === 429;
+
 /** Until it is answered other than by an error of ours; the caller's own retry. */
 export async function insist(ask: () => Promise<Response>): Promise<Response> {
   const end = Date.now() + insistMs;
   for (;;) {
     try {
       const response = await ask();
-      if (response.status < 500) return response;
+      if (!saysComeAgain(response)) return response;
       if (Date.now() > end) throw new Error(await response.text());
     } catch (error) {
       if (Date.now() > end) throw error;
