@@ -1,4 +1,5 @@
 /** Stands between two parts of the stack, and fails them as a network and a busy service do. */
+import { once } from 'node:events';
 import {
   Agent,
   createServer as createHttpServer,
@@ -50,18 +51,22 @@ async function listen(server: Server): Promise<Between> {
 }
 
 export interface BusProxy extends Between {
-  /** What is said from now on over the connections of now does not arrive. */
-  hush(): void;
+  /**
+   * What is said from now on over the connections of now does not arrive. Resolves once a client has
+   * said something in vain.
+   */
+  hush(): Promise<void>;
 }
 
 export async function startProxy(target: number): Promise<BusProxy> {
-  const hushes = new Set<() => void>();
+  const hushes = new Set<() => Promise<unknown>>();
   const server = createServer((near) => {
     const far = connect(target, here);
     near.pipe(far).pipe(near);
     const hush = () => {
       near.unpipe(far);
       far.unpipe(near);
+      return once(near, 'readable');
     };
     hushes.add(hush);
     near.on('close', () => hushes.delete(hush));
@@ -72,8 +77,8 @@ export async function startProxy(target: number): Promise<BusProxy> {
   const proxy = await listen(server);
   return {
     ...proxy,
-    hush() {
-      for (const hush of hushes) hush();
+    async hush() {
+      await Promise.race([...hushes].map((hush) => hush()));
     },
   };
 }
