@@ -101,6 +101,13 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     await underWay.answered(terminateMs);
     tally.flush();
   });
+  app.hook.appStart(() => {
+    // The host (4.1037, WorkerProcess) takes an end with 0 for one of its own: it would start no other
+    // worker, and what ran in this one would stay locked.
+    process.on('exit', (code) => {
+      if (code === 0 && !stopping.signal.aborted) process.exitCode = 1;
+    });
+  });
   registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
   registerQueues(worker, settings.LANES, { seal, underWay });
   if (settings.API === 'on') registerApi(worker, settings);

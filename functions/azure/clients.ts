@@ -21,9 +21,13 @@ export interface Clients {
   account(name: string): Account;
 }
 
-// The SDK's default of 30 s between tries would make a caller wait through a blip of a second.
+// The SDK's defaults would make a caller wait through a blip of a second: 30 s between tries, and a minute
+// for the answer to what was under way when the connection broke, which never comes.
 const serviceBusOptions = {
-  retryOptions: { maxRetries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
+  retryOptions: {
+    ...{ maxRetries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
+    timeoutInMs: 10_000,
+  },
 };
 
 export function createClients(settings: Settings): Clients {

@@ -24,7 +24,9 @@ export async function handBack(
   await abandon().catch(() => undefined);
 }
 
-const holdMs = 15_000;
+// What fails for a moment as a rule is there in the next: so long others wait behind it.
+const firstLookMs = 1_000;
+const lookEveryMs = 15_000;
 // The host renews its lock meanwhile.
 const holdAtMostMs = 10 * 60_000;
 
@@ -34,8 +36,10 @@ export async function hold(worker: Holding, what: string, act: () => Promise<voi
     await act();
   } catch (error) {
     worker.log('error', `${what}: handed back: ${(error as Error).message}`, { error });
-    for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += holdMs) {
-      await pauseOrStop(worker, holdMs);
+    let waitMs = firstLookMs;
+    for (let heldMs = 0; heldMs < holdAtMostMs && !worker.stopping.aborted; heldMs += waitMs) {
+      if (heldMs > 0) waitMs = lookEveryMs;
+      await pauseOrStop(worker, waitMs);
       if (await isStorageThere(worker)) break;
     }
     throw error;

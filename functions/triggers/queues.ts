@@ -37,11 +37,12 @@ export function registerCompletions(worker: Working): void {
     sdkBinding: true,
     cardinality: 'many',
     handler: (binding, context) =>
-      inInvocation(context, () => completions(worker, queueName, binding as SdkBatch)),
+      inInvocation(context, () => takeBatch(worker, queueName, binding as SdkBatch)),
   });
 }
 
-async function completions(
+/** @throws what some or all of the batch met: the host hands back those that are not completed */
+export async function takeBatch(
   worker: Working,
   queueName: string,
   { messages, actions }: SdkBatch,
@@ -51,10 +52,7 @@ async function completions(
     const failed = await takeEach(worker, incoming);
     if (failed.size === 0) return;
     const [error] = failed.values();
-    if (failed.size === incoming.length)
-      await hold(worker, queueName, async () => {
-        throw error;
-      });
+    if (failed.size === incoming.length) await hold(worker, queueName, () => Promise.reject(error));
     // The others are done: what one job's news met is no reason to bring theirs again.
     for (const [at, one] of incoming.entries()) {
       const message = messages[at];

@@ -7,6 +7,7 @@ import type {
   ServiceBusSessionReceiver,
 } from '@azure/service-bus';
 import type { LoadedFunction, RpcTypedData } from './core-module.ts';
+import { type Held, keepLocked, type Settle, settle } from './held-message.ts';
 import type { Listener, ListenerContext } from './listener.ts';
 import { reportFailure } from './log.ts';
 import type { Outage } from './outage.ts';
@@ -26,6 +27,8 @@ export interface QueueTrigger {
 
 interface Queueing extends ListenerContext {
   client: ServiceBusClient;
+  /** Another connection, for what goes by a lock's token. */
+  tokens: ServiceBusClient;
   outage: Outage;
   settlement: Settlement;
 }
@@ -36,6 +39,7 @@ export class QueueListener implements Listener {
   readonly #trigger: QueueTrigger;
   readonly #context: Queueing;
   readonly #options: Options;
+  readonly #byToken: ServiceBusReceiver;
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   #stopReceiving: () => Promise<void> = async () => undefined;
@@ -45,6 +49,7 @@ export class QueueListener implements Listener {
     this.#trigger = trigger;
     this.#context = context;
     this.#options = context.hostJson.extensions.serviceBus;
+    this.#byToken = context.tokens.createReceiver(trigger.queueName);
     // Each session that is waited for listens, and so does each receive.
     setMaxListeners(0, this.#stopping.signal);
   }
@@ -71,7 +76,8 @@ export class QueueListener implements Listener {
   #receiver(): ServiceBusReceiver {
     return this.#context.client.createReceiver(this.#trigger.queueName, {
       skipParsingBodyAsJson: true,
-      maxAutoLockRenewalDurationInMs: this.#options.maxAutoLockRenewalDuration,
+      // Of singles `keepLocked` renews them; of batches nobody does, as in the extension.
+      maxAutoLockRenewalDurationInMs: 0,
     });
   }
 
@@ -81,7 +87,14 @@ export class QueueListener implements Listener {
       {
         processMessage: (message) => {
           this.#context.outage.reached();
-          return this.#track(this.#process(receiver, [message]));
+          const release = keepLocked(
+            { message, byToken: this.#byToken },
+            {
+              mostMs: this.#options.maxAutoLockRenewalDuration,
+              onError: (error) => this.#report(error),
+            },
+          );
+          return this.#track(this.#process(receiver, [message]).finally(release));
         },
         processError: async ({ error }) => {
           if (!this.#stopping.signal.aborted) this.#report(error);
@@ -198,33 +211,31 @@ export class QueueListener implements Listener {
     const { target, binding, sdkBinding, many, autoComplete } = this.#trigger;
     const [first] = messages;
     if (!first) return;
-    const tokens = messages.map((message) => this.#context.settlement.hold(receiver, message));
+    const byToken = this.#byToken;
+    const held = messages.map((message) => ({ message, receiver, byToken }));
+    for (const one of held) this.#context.settlement.hold(one);
     const data = many ? toBatch(messages, sdkBinding) : toOne(first, sdkBinding);
     try {
       await this.#context.invoke(target, {
         inputData: [{ name: binding, data }],
         triggerMetadata: many ? {} : toTriggerMetadata(first),
       });
-      if (autoComplete) await this.#each(tokens, messages, (m) => receiver.completeMessage(m));
+      if (autoComplete) await this.#each(held, (by, message) => by.completeMessage(message));
     } catch (error) {
       reportFailure(this.#context.log, target.metadata.name, error);
-      await this.#each(tokens, messages, (m) => receiver.abandonMessage(m));
+      await this.#each(held, (by, message) => by.abandonMessage(message));
     } finally {
-      for (const token of tokens) this.#context.settlement.letGo(token);
+      for (const { message } of held) this.#context.settlement.letGo(message);
     }
   }
 
   /** Settles what the function left unsettled. */
-  async #each(
-    tokens: string[],
-    messages: ServiceBusReceivedMessage[],
-    settle: (message: ServiceBusReceivedMessage) => Promise<void>,
-  ): Promise<void> {
+  async #each(held: readonly Held[], act: Settle): Promise<void> {
     // What is given back to a link that still takes would lie locked on it.
     await this.#quiet;
-    for (const [i, message] of messages.entries()) {
-      if (this.#context.settlement.letGo(tokens[i] ?? '')) continue;
-      await settle(message).catch((error: Error) => this.#report(error));
+    for (const one of held) {
+      if (this.#context.settlement.letGo(one.message)) continue;
+      await settle(one, act).catch((error: Error) => this.#report(error));
     }
   }
 }

@@ -38,17 +38,24 @@ function readTrigger(target: LoadedFunction, context: ListenerContext): QueueTri
   };
 }
 
+interface Connected {
+  client: ServiceBusClient;
+  tokens: ServiceBusClient;
+  outage: Outage;
+}
+
 export async function listenServiceBus(
   functions: readonly LoadedFunction[],
   context: ListenerContext,
   settlement: Settlement,
 ): Promise<Listener> {
-  const connections = new Map<string, { client: ServiceBusClient; outage: Outage }>();
+  const connections = new Map<string, Connected>();
   const listeners = functions.map((target) => {
     const trigger = readTrigger(target, context);
     const { connection } = trigger;
     const known = connections.get(connection) ?? {
       client: connectServiceBus(connection, context.settings),
+      tokens: connectServiceBus(connection, context.settings),
       outage: new Outage(connection, context.log),
     };
     connections.set(connection, known);
@@ -60,7 +67,8 @@ export async function listenServiceBus(
     quiesce: () => Promise.all(listeners.map((listener) => listener.quiesce())),
     async stop() {
       await Promise.all(listeners.map((listener) => listener.stop()));
-      await Promise.all([...connections.values()].map(({ client }) => client.close()));
+      const clients = [...connections.values()].flatMap(({ client, tokens }) => [client, tokens]);
+      await Promise.all(clients.map((client) => client.close()));
     },
   };
 }

@@ -4,20 +4,12 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type {
-  ServiceBusReceivedMessage,
-  ServiceBusReceiver,
-  ServiceBusSessionReceiver,
-} from '@azure/service-bus';
+import type { ServiceBusSessionReceiver } from '@azure/service-bus';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 import rhea from 'rhea';
 import { codec } from '../service-bus/amqp/rhea-internals.ts';
-
-interface Held {
-  receiver: ServiceBusReceiver;
-  message: ServiceBusReceivedMessage;
-}
+import { type Held, inTime, settle as settleMessage } from './held-message.ts';
 
 /** What a function may do with its session, for one call. */
 export interface SessionActions {
@@ -47,15 +39,13 @@ export class Settlement {
   readonly #held = new Map<string, Held>();
   readonly #sessions = new Map<string, SessionActions>();
 
-  hold(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage): string {
-    const token = message.lockToken ?? '';
-    this.#held.set(token, { receiver, message });
-    return token;
+  hold(held: Held): void {
+    this.#held.set(held.message.lockToken ?? '', held);
   }
 
   /** Forgets a message; true if the function settled it. */
-  letGo(token: string): boolean {
-    return !this.#held.delete(token);
+  letGo({ lockToken = '' }: Held['message']): boolean {
+    return !this.#held.delete(lockToken);
   }
 
   holdSession(receiver: ServiceBusSessionReceiver): SessionActions {
@@ -70,12 +60,12 @@ export class Settlement {
 
   async settle(
     token: string,
-    act: (held: Held) => Promise<unknown>,
+    act: (held: Pick<Held, 'receiver' | 'message'>) => Promise<unknown>,
     { ends }: { ends: boolean },
   ): Promise<void> {
     const held = this.#held.get(token);
     if (!held) throw new PreconditionError(`LockToken ${token} not found in the settlement cache.`);
-    await act(held);
+    await settleMessage(held, (receiver, message) => act({ receiver, message }));
     if (ends) this.#held.delete(token);
   }
 
@@ -90,23 +80,6 @@ class PreconditionError extends Error {}
 
 // biome-ignore lint/suspicious/noExplicitAny: gRPC's untyped services take no narrower handler
 type Unary = grpc.handleUnaryCall<any, any>;
-
-// When its link is gone the SDK settles over a management link, whose opening may hang for a minute
-// after the broker was away: so long no other message would be taken in its place.
-const answerWithinMs = 10_000;
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new Error('Service Bus did not answer in time.');
-    timer = setTimeout(() => reject(error), answerWithinMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 function unary<T>(run: (request: T) => Promise<unknown>): Unary {
   return (call, done) => {
@@ -131,7 +104,10 @@ function propertiesOf({ propertiesToModify }: LockRequest): Record<string, strin
 }
 
 function service(settlement: Settlement): grpc.UntypedServiceImplementation {
-  const settle = (act: (held: Held, request: LockRequest) => Promise<unknown>, ends = true) =>
+  const settle = (
+    act: (held: Pick<Held, 'receiver' | 'message'>, request: LockRequest) => Promise<unknown>,
+    ends = true,
+  ) =>
     unary<LockRequest>((request) =>
       settlement.settle(request.locktoken, (held) => act(held, request), { ends }),
     );

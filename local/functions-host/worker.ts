@@ -117,7 +117,10 @@ export class Worker {
       },
     );
     const generation: Generation = { child, calls };
-    child.process.once('exit', (code, signal) => this.#ended(generation, signal ?? `code ${code}`));
+    child.process.once('exit', (code, signal) => {
+      // As the host has it: who ends with 0 did so on its word. Nobody tells its calls, none comes after it.
+      if (code !== 0 || this.#stopping) this.#ended(generation, signal ?? `code ${code}`);
+    });
     log('debug', `Worker ${child.process.pid} is ready.`);
     onStart(child.process.pid ?? 0);
     return generation;

@@ -1,15 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { partNames } from '../support/crashable.ts';
+import { storageFaults } from '../support/proxy.ts';
 import { crashRound } from './round.ts';
 
 // `npm run test:crash -- 50 1000` runs fifty rounds of a thousand jobs, parts and moments by chance.
 test('all parts killed twice: every job ends once, as it should', async () => {
-  const crashes = [30, 90].map((at) => ({ at, parts: partNames }));
-  assert.equal((await crashRound(132, crashes)).accepted, 132);
+  const kills = [30, 90].map((at) => ({ kind: 'kill', at, parts: partNames }) as const);
+  assert.equal((await crashRound(132, kills)).accepted, 132);
 });
 
 test('storage, broker, host and worker killed one after the other: every job ends once, as it should', async () => {
-  const crashes = partNames.map((part, n) => ({ at: 25 + 25 * n, parts: [part] }));
-  assert.equal((await crashRound(132, crashes)).accepted, 132);
+  const kills = partNames.map(
+    (part, n) => ({ kind: 'kill', at: 25 + 25 * n, parts: [part] }) as const,
+  );
+  assert.equal((await crashRound(132, kills)).accepted, 132);
+});
+
+test('connections cut and storage that fails, while all parts live: every job ends once, as it should', async () => {
+  const faults = [
+    { kind: 'cut', at: 20, times: 3 },
+    { kind: 'storage', at: 60, faults: storageFaults, share: 0.4, forMs: 5_000 },
+    { kind: 'cut', at: 100, times: 2 },
+  ] as const;
+  assert.equal((await crashRound(132, faults)).accepted, 132);
 });

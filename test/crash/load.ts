@@ -6,8 +6,10 @@ import type { createClient, Status } from '../support/client.ts';
 
 type Client = ReturnType<typeof createClient>;
 
-interface Kind {
+export interface Kind {
   type: string;
+  /** Whoever asked is called back. */
+  callsBack?: boolean;
   input(n: number): object;
   /** What somebody does with the job once it is accepted. */
   afterwards?(client: Client, id: string): Promise<unknown>;
@@ -45,6 +47,7 @@ export function kinds(folder: string): Kind[] {
     },
     {
       type: 'test.sleeper',
+      callsBack: true,
       input: () => ({ log: log('sleeper'), ms: 700 }),
       check: (ended) => succeeded(ended, { slept: 700 }),
     },
@@ -69,7 +72,8 @@ export function kinds(folder: string): Kind[] {
     },
     {
       type: 'test.order',
-      input: () => ({ log: log('order'), fails: 'error' }),
+      // The handler reads it: not one for all.
+      input: (n) => ({ log: log(`order ${n}`), fails: 'error' }),
       check(ended) {
         assert.equal(ended.state, 'failed', ended.id);
         assert.deepEqual(undone(ended), ['parcel', 'payment', 'stock'], ended.id);
@@ -77,7 +81,7 @@ export function kinds(folder: string): Kind[] {
     },
     {
       type: 'test.order',
-      input: () => ({ log: log('order'), fails: 'wait' }),
+      input: (n) => ({ log: log(`cancelled order ${n}`), fails: 'wait' }),
       afterwards: (client, id) => post(client, `/jobs/${id}/cancel`),
       check(ended) {
         assert.equal(ended.state, 'cancelled', ended.id);
@@ -105,6 +109,7 @@ export function kinds(folder: string): Kind[] {
     },
     {
       type: 'test.failing',
+      callsBack: true,
       input: () => ({ log: log('failing') }),
       check: (ended) => assert.equal(ended.error?.message, 'Attempt 3 fails', ended.id),
     },
@@ -114,15 +119,22 @@ export function kinds(folder: string): Kind[] {
 const undone = (status: Status) =>
   ((status['undone'] ?? []) as { step: string }[]).map(({ step }) => step);
 
+// A part may be away for a minute, and a busy machine takes its time to start it again.
+const insistMs = 180_000;
+
+// 408: the worker's HTTP server says so of what came while it stood still.
+const saysComeAgain = ({ status }: Response) => status >= 500 || status === 408 || status === 429;
+
 /** Until it is answered other than by an error of ours; the caller's own retry. */
 export async function insist(ask: () => Promise<Response>): Promise<Response> {
-  for (let tries = 0; ; tries++) {
+  const end = Date.now() + insistMs;
+  for (;;) {
     try {
       const response = await ask();
-      if (response.status < 500) return response;
-      if (tries > 200) throw new Error(await response.text());
+      if (!saysComeAgain(response)) return response;
+      if (Date.now() > end) throw new Error(await response.text());
     } catch (error) {
-      if (tries > 200) throw error;
+      if (Date.now() > end) throw error;
     }
     await pause(150);
   }

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createClient } from '../support/client.ts';
+import { createClient, type Status } from '../support/client.ts';
 import { readLines } from '../support/lines.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
@@ -71,7 +71,14 @@ test('a job that ends its process is failed after its own deaths; thirty beside 
   const neighbours = await Promise.all(
     Array.from({ length: 30 }, () => client.submit('test.pid', { ms: 1_000 })),
   );
-  const poison = await client.submit('test.deadly', { ms: 300 });
+  // It may end its process, which looks as if all were well, before its own submit is answered.
+  const asked = { type: 'test.deadly', input: { ms: 300, code: 0 } };
+  const poison = await until('the poison', async () => {
+    const answered = await client
+      .post(asked, { 'idempotency-key': 'poison' })
+      .catch(() => undefined);
+    return answered?.ok && ((await answered.json()) as Status);
+  });
   const ended = await Promise.all(
     [poison, ...neighbours].map(({ id }) =>
       until(`the end of ${id}`, () => client.ended(id, 150_000).catch(() => undefined), 150_000),

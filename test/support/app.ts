@@ -175,12 +175,12 @@ const shortlived = defineJob({
 /** Ends its worker process, a moment after it began. */
 const deadly = defineJob({
   type: 'test.deadly',
-  input: z.object({ ms: z.number().default(0) }),
+  input: z.object({ ms: z.number().default(0), code: z.number().default(1) }),
   timeout: '20s',
   crashes: 2,
-  async run({ ms }): Promise<{ never: true }> {
+  async run({ ms, code }): Promise<{ never: true }> {
     await pause(ms);
-    return process.exit(1);
+    return process.exit(code);
   },
 });
 

@@ -8,6 +8,13 @@ import type { StartedChild } from '../../local/child.ts';
 import { freePorts } from '../../local/ports.ts';
 import { type StackOptions, startFunctions, startServiceBus } from '../../local/stack.ts';
 import { isAlive } from './alive.ts';
+import {
+  type Between,
+  type StorageFault,
+  type StorageProxy,
+  startProxy,
+  startStorageProxy,
+} from './proxy.ts';
 import { root } from './stack.ts';
 import { until } from './until.ts';
 
@@ -20,7 +27,11 @@ export interface CrashableOptions {
   settings?: Record<string, string>;
   /** Of every queue; as in topology.json if left out. */
   lockDuration?: string;
+  /** The host and its worker reach broker and storage through proxies, which fail by these numbers. */
+  proxied?: () => number;
 }
+
+export type CrashableStack = Awaited<ReturnType<typeof crashableStack>>;
 
 export async function crashableStack(data: string, options: CrashableOptions = {}) {
   const [http = 0, serviceBus = 0, blob = 0, queue = 0, table = 0] = await freePorts(5);
@@ -31,6 +42,7 @@ export async function crashableStack(data: string, options: CrashableOptions = {
     topology: await topologyWith(data, options),
   };
   const azurite = { data: join(data, 'azurite'), host: '127.0.0.1', ports };
+  const between = options.proxied && (await proxies(ports, options.proxied));
   let bus = '';
   let worker = 0;
   const start: Record<Started, () => Promise<StartedChild<unknown>>> = {
@@ -41,7 +53,12 @@ export async function crashableStack(data: string, options: CrashableOptions = {
       return started;
     },
     async host() {
-      const started = await startFunctions(stackOptions, bus, azuriteConnectionString(azurite));
+      const seen = { ...ports, ...between?.ports };
+      const started = await startFunctions(
+        stackOptions,
+        bus.replace(`:${serviceBus}`, `:${seen.serviceBus}`),
+        azuriteConnectionString({ ...azurite, ports: seen }),
+      );
       worker = started.ready.worker;
       started.process.on('message', (message: { worker?: number }) => {
         worker = message.worker ?? worker;
@@ -59,13 +76,14 @@ export async function crashableStack(data: string, options: CrashableOptions = {
     get serviceBus() {
       return bus;
     },
-    /** Kills these at once with SIGKILL, and starts them again. */
-    async crash(parts: readonly Part[]) {
+    /** Kills these at once with SIGKILL, and starts them again, some time later. */
+    async crash(parts: readonly Part[], awayMs = 0) {
       const dead = worker;
       const dying = order.filter((part) => parts.includes(part));
       const gone = dying.map((part) => once(running.get(part)?.process ?? process, 'exit'));
       for (const part of parts) signal(pidOf(part), 'SIGKILL');
       await Promise.all(gone);
+      await pause(awayMs);
       for (const part of dying) running.set(part, await start[part]());
       await until(
         'the worker has ended',
@@ -80,10 +98,31 @@ export async function crashableStack(data: string, options: CrashableOptions = {
       await pause(ms);
       for (const pid of pids) signal(pid, 'SIGCONT');
     },
+    /** Every connection of the host and its worker, to the broker and to storage. */
+    cut() {
+      for (const proxy of between?.all ?? []) proxy.cut();
+    },
+    /** Storage fails in one of these ways, request by request. */
+    failStorage(faults: readonly StorageFault[], share: number) {
+      for (const proxy of between?.storage ?? []) proxy.fail(faults, share);
+    },
+    healStorage() {
+      for (const proxy of between?.storage ?? []) proxy.heal();
+    },
     async stop() {
       for (const part of order.toReversed()) await running.get(part)?.stop();
+      for (const proxy of between?.all ?? []) await proxy.close();
     },
   };
+}
+
+async function proxies(ports: StackOptions['ports'], random: () => number) {
+  const bus = await startProxy(ports.serviceBus);
+  const blob = await startStorageProxy(ports.blob, random);
+  const table = await startStorageProxy(ports.table, random);
+  const storage: StorageProxy[] = [blob, table];
+  const all: Between[] = [bus, ...storage];
+  return { all, storage, ports: { serviceBus: bus.port, blob: blob.port, table: table.port } };
 }
 
 /** It may have gone by itself, as a worker with its host. */

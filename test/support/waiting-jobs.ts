@@ -148,8 +148,8 @@ const ordered = defineJob({
   ordered: true,
   attempts: 4,
   backoff: quick,
-  async run({ log, n, failures }, job) {
-    await note(log, { n, attempt: job.attempt });
+  async run({ log, key, n, failures }, job) {
+    await note(log, { key, n, attempt: job.attempt });
     if (job.attempt <= failures) throw new Error(`as asked`);
     return { n };
   },

@@ -225,13 +225,19 @@ export class ConnectionLinks {
 
   // --- requests ---------------------------------------------------------------------------------
 
-  /** The link that a `reply-to` means: by target address, by name, or the one of the same session. */
+  /**
+   * The link that a `reply-to` means: by target address, by name, or the one of the same session. When
+   * several mean it, the one of the same session, or else the newest: after a broken connection the SDK
+   * for JavaScript opens `$cbs` several times under one name, and asks and listens by the last.
+   */
   #findReply(replyTo: string | undefined, session: Session): ReplyLink | undefined {
-    const open = [...this.#replies.values()];
+    const newest = [...this.#replies.values()].reverse();
+    const own = newest.filter(({ sender }) => sender.session === session);
+    const first = [...own, ...newest];
     return (
-      open.find(({ sender }) => attachOf(sender).target?.address === replyTo) ??
-      open.find(({ sender }) => attachOf(sender).name === replyTo) ??
-      open.find(({ sender }) => sender.session === session)
+      first.find(({ sender }) => attachOf(sender).target?.address === replyTo) ??
+      first.find(({ sender }) => attachOf(sender).name === replyTo) ??
+      own[0]
     );
   }
 
