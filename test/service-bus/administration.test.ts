@@ -321,3 +321,19 @@ test('what was made is there after a restart, what was removed is not', async ()
   assert.equal(await admin.queueExists('removed'), false);
   assert.equal(await admin.queueExists('declared'), true);
 });
+
+test('text is read as XML writes it, by name or by number; Go’s SDK does the latter', async () => {
+  await admin.createTopic('escaped');
+  await admin.createSubscription('escaped', 's');
+  const sql = "colour = 'blue' AND \"size\" <> 'a&#39;b'";
+  const byNumber = sql.replace(/[&<>'"]/g, (char) => `&#${char.charCodeAt(0)};`);
+  const byHex = sql.replace(/[&<>'"]/g, (char) => `&#x${char.charCodeAt(0).toString(16)};`);
+  for (const [name, text] of Object.entries({ byNumber, byHex })) {
+    const url = `http://127.0.0.1:${broker.port}/escaped/Subscriptions/s/Rules/${name}?api-version=2021-05`;
+    const body = `<entry xmlns="http://www.w3.org/2005/Atom"><content type="application/xml"><RuleDescription xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><Filter i:type="SqlFilter"><SqlExpression>${text}</SqlExpression></Filter><Name>${name}</Name></RuleDescription></content></entry>`;
+    const response = await fetch(url, { method: 'PUT', body });
+    assert.equal(response.status, 201, await response.text());
+    const { filter } = await admin.getRule('escaped', 's', name);
+    assert.deepEqual(filter, { sqlExpression: sql, sqlParameters: undefined });
+  }
+});

@@ -24,6 +24,8 @@ const builder = new XMLBuilder({ ...attributes, suppressBooleanAttributes: false
 const parser = new XMLParser({
   ...attributes,
   removeNSPrefix: true,
+  // Characters by their numbers too.
+  htmlEntities: true,
   parseTagValue: false,
   parseAttributeValue: false,
   isArray: (name) => name === 'KeyValueOfstringanyType',

@@ -36,7 +36,7 @@ const python: Driver = {
       connection,
       ...(ca ? [ca] : []),
     ],
-    env: {},
+    env: ca ? { REQUESTS_CA_BUNDLE: ca } : {},
   }),
 };
 
@@ -83,7 +83,7 @@ const go: Driver = {
   command: ({ sources, cache, connection, ca }) => ({
     command: join(cache, 'go-driver'),
     args: [join(sources, 'scenarios.json'), connection, ...(ca ? [ca] : [])],
-    env: {},
+    env: ca ? { SSL_CERT_FILE: ca } : {},
   }),
 };
 

@@ -60,7 +60,11 @@ async function drive(
     for (const [trust, ...how] of (ca && driver.trust?.(ca)) || []) await run(trust ?? '', how);
     const { command, args, env } = driver.command({ sources, cache, connection, ca });
     const child = spawn(command, args, {
-      env: { ...process.env, ...env },
+      env: {
+        ...process.env,
+        ADMINISTRATION: connection.replace('localhost', `localhost:${port}`),
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const gone = new Promise((resolve) => child.on('exit', resolve));
@@ -107,10 +111,11 @@ try {
       say(`${driver.language} ${why}: left out`);
       continue;
     }
-    // What a language's SDK does not tell its user is no scenario of it.
-    const mine = scenarios.filter(({ without }) => !without?.includes(driver.language));
     for (const way of ['emulator', 'tls'] as const) {
       if (!driver.ways.includes(way)) continue;
+      // What a language's SDK cannot do, or does not tell its user, is no scenario of it.
+      const cannot = [driver.language, `${driver.language} ${way}`];
+      const mine = scenarios.filter(({ without }) => !without?.some((one) => cannot.includes(one)));
       const options = { queues, topics, ...(way === 'tls' ? { tls } : {}) };
       const all = await drive(driver, options, way === 'tls' ? ca : undefined);
       const verdicts = all.filter(({ name }) => mine.some((one) => one.name === name));

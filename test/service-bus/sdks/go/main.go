@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus/admin"
 )
 
 type object = map[string]any
@@ -28,6 +29,7 @@ type receiver interface {
 }
 
 var client *azservicebus.Client
+var administration *admin.Client
 var kept = map[string][]int64{}
 
 func within(limit time.Duration) context.Context {
@@ -264,9 +266,83 @@ func look(name string, step []any) error {
 	return fmt.Errorf("unknown step %s", name)
 }
 
+func administer(what, name string, rest []any) error {
+	deliveries := func() *int32 {
+		count := int32(rest[0].(object)["deliveries"].(float64))
+		return &count
+	}
+	switch what {
+	case "create queue":
+		lock := rest[0].(object)["lock"].(string)
+		_, err := administration.CreateQueue(soon(), name, &admin.CreateQueueOptions{
+			Properties: &admin.QueueProperties{LockDuration: &lock, MaxDeliveryCount: deliveries()},
+		})
+		return err
+	case "get queue":
+		found, err := administration.GetQueue(soon(), name, nil)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			return errors.New("there is none")
+		}
+		if *found.LockDuration != rest[0].(object)["lock"] || *found.MaxDeliveryCount != *deliveries() {
+			return fmt.Errorf("%s, %d", *found.LockDuration, *found.MaxDeliveryCount)
+		}
+		return nil
+	case "update queue":
+		found, err := administration.GetQueue(soon(), name, nil)
+		if err != nil {
+			return err
+		}
+		found.MaxDeliveryCount = deliveries()
+		_, err = administration.UpdateQueue(soon(), name, found.QueueProperties, nil)
+		return err
+	case "count":
+		found, err := administration.GetQueueRuntimeProperties(soon(), name, nil)
+		if err == nil && found.ActiveMessageCount != int32(rest[0].(float64)) {
+			return fmt.Errorf("%d active", found.ActiveMessageCount)
+		}
+		return err
+	case "list queues":
+		for pages := administration.NewListQueuesPager(nil); pages.More(); {
+			page, err := pages.NextPage(soon())
+			if err != nil {
+				return err
+			}
+			for _, queue := range page.Queues {
+				if queue.QueueName == name {
+					return nil
+				}
+			}
+		}
+		return errors.New("it is not listed")
+	case "delete queue":
+		_, err := administration.DeleteQueue(soon(), name, nil)
+		return err
+	case "create topic":
+		_, err := administration.CreateTopic(soon(), name, nil)
+		return err
+	case "create subscription":
+		subscription, mine := rest[0].(string), "mine"
+		if _, err := administration.CreateSubscription(soon(), name, subscription, nil); err != nil {
+			return err
+		}
+		options := &admin.CreateRuleOptions{Name: &mine, Filter: &admin.SQLFilter{Expression: rest[1].(string)}}
+		if _, err := administration.CreateRule(soon(), name, subscription, options); err != nil {
+			return err
+		}
+		_, err := administration.DeleteRule(soon(), name, subscription, "$Default", nil)
+		return err
+	}
+	return fmt.Errorf("unknown step %s", what)
+}
+
 func run(step []any) error {
 	name := step[0].(string)
 	switch name {
+	case "administer":
+		return administer(step[1].(string), step[2].(string), step[3:])
 	case "send", "batch", "large", "schedule", "cancel":
 		return send(name, step)
 	case "session":
@@ -302,6 +378,9 @@ func main() {
 	}
 	var err error
 	if client, err = azservicebus.NewClientFromConnectionString(os.Args[2], options); err != nil {
+		panic(err)
+	}
+	if administration, err = admin.NewClientFromConnectionString(os.Getenv("ADMINISTRATION"), nil); err != nil {
 		panic(err)
 	}
 	text, _ := os.ReadFile(os.Args[1])

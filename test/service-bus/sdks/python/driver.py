@@ -1,5 +1,6 @@
 """Drives the scenarios with the Python SDK: driver.py SCENARIOS CONNECTION [CA]."""
 import json
+import os
 import sys
 from datetime import datetime, timedelta, timezone
 
@@ -10,10 +11,12 @@ from azure.servicebus import (
     ServiceBusReceiveMode,
     ServiceBusSubQueue,
 )
+from azure.servicebus.management import ServiceBusAdministrationClient, SqlRuleFilter
 
 scenarios, connection, *ca = sys.argv[1:]
 more = {"connection_verify": ca[0]} if ca else {}
 client = ServiceBusClient.from_connection_string(connection, retry_total=0, **more)
+administration = ServiceBusAdministrationClient.from_connection_string(os.environ["ADMINISTRATION"])
 kept = {}
 
 
@@ -104,8 +107,38 @@ def in_session(of, steps):
             assert of.session.session_id == rest[0]
 
 
+def administer(what, name, *rest):
+    if what == "create queue":
+        administration.create_queue(name, lock_duration=rest[0]["lock"], max_delivery_count=rest[0]["deliveries"])
+    elif what == "get queue":
+        found = administration.get_queue(name)
+        assert found.lock_duration == timedelta(seconds=rest[0]["lockSeconds"]), found.lock_duration
+        assert found.max_delivery_count == rest[0]["deliveries"], found.max_delivery_count
+    elif what == "update queue":
+        found = administration.get_queue(name)
+        found.max_delivery_count = rest[0]["deliveries"]
+        administration.update_queue(found)
+    elif what == "count":
+        assert administration.get_queue_runtime_properties(name).active_message_count == rest[0]
+    elif what == "list queues":
+        assert name in [queue.name for queue in administration.list_queues()]
+    elif what == "delete queue":
+        administration.delete_queue(name)
+    elif what == "create topic":
+        administration.create_topic(name)
+    elif what == "create subscription":
+        administration.create_subscription(name, rest[0])
+        administration.create_rule(name, rest[0], "mine", filter=SqlRuleFilter(rest[1]))
+        administration.delete_rule(name, rest[0], "$Default")
+        assert [rule.name for rule in administration.list_rules(name, rest[0])] == ["mine"]
+    else:
+        raise NotImplementedError(what)
+
+
 def run(name, *rest):
-    if name == "send":
+    if name == "administer":
+        administer(*rest)
+    elif name == "send":
         with sender(rest[0]) as to:
             for message in rest[1]:
                 to.send_messages(made(message))
