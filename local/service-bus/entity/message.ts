@@ -18,6 +18,8 @@ export interface Message {
   wasScheduled?: boolean | undefined;
   /** The store has something of it beside its body: see `EntityJournal`. */
   hasOwnMeta?: boolean;
+  /** The store has not got it yet. */
+  isArriving?: boolean;
   content: Content;
 }
 
