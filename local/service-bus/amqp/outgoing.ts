@@ -167,17 +167,24 @@ export class OutgoingLink implements Consumer, SessionWaiter {
 
   take(message: Message): void {
     this.#handed++;
-    if (!this.settlesFirst || this.#queue.isVolatile) this.#guard(() => this.#transfer(message))();
-    else this.#takeForGood(message);
+    const waits = this.settlesFirst || message.isArriving;
+    if (waits && !this.#queue.isVolatile) this.#takeOnceKept(message);
+    else this.#guard(() => this.#transfer(message))();
   }
 
-  /** Not before the store forgot it: a broker that is killed would hand it over twice. */
-  #takeForGood(message: Message): void {
+  /**
+   * Taken for good it goes not before the store forgot it: a broker that is killed would hand it over
+   * twice. And none goes before the store has it: whoever has it would know of a message that was never
+   * accepted, and that is not there after a kill.
+   */
+  #takeOnceKept(message: Message): void {
     this.#reserved++;
+    const token = message.lock?.token;
     const handOver = this.#guard(() => {
       this.#reserved--;
-      if (this.#closed) this.#queue.takeBack(message);
-      else this.#transfer(message);
+      if (this.#closed && this.settlesFirst) this.#queue.takeBack(message);
+      else if (!this.#closed && message.lock?.token === token) this.#transfer(message);
+      else this.#handed--;
       if (this.#reserved === 0) this.#answerDrain();
     });
     this.#queue.kept().then(handOver, () => undefined);

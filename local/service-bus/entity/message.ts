@@ -20,6 +20,8 @@ export interface Message {
   /** Where the store has it, and what has changed of it since: see `Segments`. */
   wholeIn?: Segment | undefined;
   changeIn?: Segment | undefined;
+  /** The store has not got it yet. */
+  isArriving?: boolean;
   content: Content;
 }
 
