@@ -30,7 +30,9 @@ class Kept {
   written = new Map<number, [bare: string, deliveries: number]>();
 
   #new(): Segments {
-    return new Segments((key, value) => void this.#pending.set(key, value), limits);
+    const set = (key: string, value: Buffer | undefined | (() => Buffer)) =>
+      void this.#pending.set(key, value);
+    return new Segments(set, async () => undefined, limits);
   }
 
   write(): void {

@@ -2,7 +2,7 @@
 import rhea, { type Delivery, type EventContext, type Sender } from 'rhea';
 import type { Consumer } from '../entity/consumer.ts';
 import { ServiceBusFault, sessionLockLost } from '../entity/errors.ts';
-import type { Message } from '../entity/message.ts';
+import { isArriving, type Message } from '../entity/message.ts';
 import type { Queue } from '../entity/queue.ts';
 import type { Session } from '../entity/session.ts';
 import type { SessionWaiter } from '../entity/sessions.ts';
@@ -167,7 +167,7 @@ export class OutgoingLink implements Consumer, SessionWaiter {
 
   take(message: Message): void {
     this.#handed++;
-    const waits = this.settlesFirst || message.isArriving;
+    const waits = this.settlesFirst || isArriving(message);
     if (waits && !this.#queue.isVolatile) this.#takeOnceKept(message);
     else this.#guard(() => this.#transfer(message))();
   }

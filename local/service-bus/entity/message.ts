@@ -20,10 +20,11 @@ export interface Message {
   /** Where the store has it, and what has changed of it since: see `Segments`. */
   wholeIn?: Segment | undefined;
   changeIn?: Segment | undefined;
-  /** The store has not got it yet. */
-  isArriving?: boolean;
   content: Content;
 }
+
+/** The store has not got it yet. */
+export const isArriving = ({ wholeIn }: Message): boolean => wholeIn?.isStored === false;
 
 /** A receiver's claim on one message. In a session the session's lock is what counts. */
 export interface Lock {

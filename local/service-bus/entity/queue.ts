@@ -144,20 +144,10 @@ export class Queue {
     this.stock.add(message, session);
     if (!scheduled) this.#custody.lifetimes.start(message);
     this.#journal.putMessage(message, { withBody: true });
-    this.#markArriving(message);
     trace(this.settings.name, message, scheduled ? 'scheduled' : 'enqueued');
     this.#custody.lifetimes.watch(message);
     if (!scheduled) this.#makeReady(message, 'fresh', session);
     return sequence;
-  }
-
-  #markArriving(message: Message): void {
-    if (this.isVolatile) return;
-    message.isArriving = true;
-    const end = () => {
-      message.isArriving = false;
-    };
-    this.kept().then(end, () => undefined);
   }
 
   #activate(message: Message): void {

@@ -146,7 +146,10 @@ export class EntityJournal {
     this.#journal = journal;
     this.#name = entity;
     this.#prefix = `${encodeKey(entity)}/`;
-    this.#segments = new Segments((key, value) => this.#set(key, value));
+    this.#segments = new Segments(
+      (key, value) => this.#set(key, value),
+      () => this.kept(),
+    );
   }
 
   get isVolatile(): boolean {

@@ -35,6 +35,7 @@ export class Segment {
   live = 0;
   bytes = 0;
   isWritten = false;
+  isStored = false;
   hasGone = false;
 
   constructor(number: number) {
@@ -94,6 +95,8 @@ type SetValue = (key: string, value: Buffer | undefined | (() => Buffer)) => voi
 
 export class Segments {
   readonly #set: SetValue;
+  /** Resolves once all that was set is in the store. */
+  readonly #kept: () => Promise<void>;
   readonly #limits: typeof usual;
   readonly #all = new Set<Segment>();
   #open: Segment | undefined;
@@ -101,8 +104,9 @@ export class Segments {
   #entries = 0;
   #live = 0;
 
-  constructor(set: SetValue, limits: Partial<typeof usual> = {}) {
+  constructor(set: SetValue, kept: () => Promise<void>, limits: Partial<typeof usual> = {}) {
     this.#set = set;
+    this.#kept = kept;
     this.#limits = { ...usual, ...limits };
   }
 
@@ -148,6 +152,12 @@ export class Segments {
     this.#open = segment;
     this.#all.add(segment);
     this.#set(keyOf(segment), () => segment.write());
+    this.#kept().then(
+      () => {
+        segment.isStored = true;
+      },
+      () => undefined,
+    );
     return segment;
   }
 
@@ -241,7 +251,9 @@ export class Segments {
   }
 
   #readSegment(number: number, hasGone: boolean): Segment {
-    const segment = Object.assign(new Segment(number), { isWritten: true, hasGone });
+    const segment = Object.assign(new Segment(number), {
+      ...{ isWritten: true, isStored: true, hasGone },
+    });
     this.#all.add(segment);
     this.#next = Math.max(this.#next, number + 1);
     return segment;
