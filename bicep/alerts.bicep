@@ -155,7 +155,7 @@ resource silent 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
     criteria: {
       allOf: [
         {
-          query: 'AppTraces | where Message has "longhaul.scheduler alive"'
+          query: 'AppTraces | where Message startswith "longhaul.scheduler alive"'
           timeAggregation: 'Count'
           operator: 'LessThan'
           threshold: 1

@@ -110,14 +110,20 @@ export async function examine(
 ): Promise<Finding[]> {
   const chosen = checks.filter(({ name }) => only.length === 0 || only.includes(name));
   const findings: Finding[] = [];
+  const tidy = async () => {
+    for (const takeAway of site.later.splice(0).reverse())
+      await takeAway().catch((error: Error) => say(`left behind: ${error.message}`));
+  };
+  const stop = () => void tidy().finally(() => process.exit(130));
+  process.once('SIGINT', stop);
   try {
     for await (const finding of runChecks(chosen, site)) {
       findings.push(finding);
       say(linesOf(finding));
     }
   } finally {
-    for (const takeAway of site.later.reverse())
-      await takeAway().catch((error: Error) => say(`left behind: ${error.message}`));
+    process.off('SIGINT', stop);
+    await tidy();
     await site.clients?.serviceBus.close();
   }
   return findings;

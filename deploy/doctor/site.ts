@@ -45,6 +45,11 @@ export function createApi(url: string, { key = '', token = '' } = {}): Api {
     ...(key ? { 'x-functions-key': key } : {}),
     ...(token ? { authorization: `Bearer ${token}` } : {}),
   };
+  // The platform's own error would show it.
+  if (!Object.values(own).every((value) => /^[\x20-\x7e]+$/.test(value)))
+    throw new Error(
+      'The key or the token holds what no header may: was it copied with a line break?',
+    );
   return {
     url: base,
     isGuarded: Object.keys(own).length > 0,

@@ -1,5 +1,6 @@
 /** The other ways in and out, which need bus or storage, and keys that storage might read otherwise. */
 import { inboxContainer } from '../../functions/azure/blobs.ts';
+import { shownUrl } from '../../functions/outbound/address.ts';
 import { json } from './api.ts';
 import { type Check, Skipped, until } from './check.ts';
 import { ended, submit } from './jobs.ts';
@@ -72,7 +73,7 @@ const callback: Check = {
       return jobs.find((job) => job.id.startsWith(`${id}:`));
     });
     const told = await ended(site, made.id);
-    return `${url} answered ${JSON.stringify(told.result)}`;
+    return `${shownUrl(url)} answered ${JSON.stringify(told.result)}`;
   },
 };
 

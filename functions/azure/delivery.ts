@@ -106,9 +106,18 @@ export function toIncoming(queue: string, message: ServiceBusReceivedMessage): I
       ? String(message.enqueuedSequenceNumber)
       : message.sequenceNumber?.toString(),
     enqueuedAt: message.enqueuedTimeUtc,
-    properties: message.applicationProperties ?? {},
+    properties: plainOnly(message.applicationProperties),
   };
 }
+
+/** AMQP 1.0 (3.2.5) allows simple values only; a client may still send a map, which is nothing here. */
+const plainOnly = (properties: Record<string, unknown> = {}) =>
+  Object.fromEntries(
+    Object.entries(properties).filter(
+      ([, value]) =>
+        ['string', 'number', 'bigint', 'boolean'].includes(typeof value) || value instanceof Date,
+    ),
+  );
 
 /** The bytes as sent, whatever the SDK made of them; a body that was an AMQP value becomes JSON. */
 function bodyBytes({ _rawAmqpMessage: raw, body }: ServiceBusReceivedMessage): Buffer {

@@ -23,11 +23,14 @@ export async function inInvocation<T>(
 }
 
 const lineChars = 8_000;
+// All that moves a terminal or turns its text around; not the line breaks of a stack.
+const unfit = /[^\P{Cc}\n]+|[\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu;
 
 export const log: Log = (level, message, { error } = {}) => {
   // A name that somebody chose begins no line of its own, and paints no terminal.
-  const line = message.replaceAll(/\p{Cc}+/gu, ' ');
-  const text = error === undefined ? line : `${line}${detailsOf(error, line)}`;
+  const line = message.replaceAll(/\n+/g, ' ').replaceAll(unfit, ' ');
+  const text =
+    error === undefined ? line : `${line}${detailsOf(error, line).replaceAll(unfit, ' ')}`;
   const here = invocation.getStore();
   // The worker complains of lines that come after the end.
   if (here && !here.isOver) here.context[level](text.slice(0, lineChars));

@@ -17,19 +17,22 @@ export async function readBatch(request: HttpRequest, maxBytes: number): Promise
 
 // An answer is not to be many times what was asked.
 const issuesTold = 1_000;
+const refusedTold = 1_000;
 const detailChars = 300;
 
-/** What became of each, in their order. The first thousand issues are told one by one. */
+/** What became of each, in their order. Why is told of the first thousand that are refused. */
 export function answerBatch<T extends object>(
   results: readonly (T | { refused: LonghaulError })[],
   show: (one: T) => { status: number; [more: string]: unknown },
 ): HttpResponseInit {
   let left = issuesTold;
+  let told = refusedTold;
   const shown = results.map((one) => {
     if (!('refused' in one)) return show(one);
     const { status, code, message, details } = one.refused;
     const { errors } = details;
     left -= Array.isArray(errors) ? errors.length : 0;
+    if (--told < 0) return { status, error: { code } };
     const detail = message.slice(0, detailChars);
     return { status, error: { code, detail, ...(left < 0 ? {} : details) } };
   });

@@ -2,6 +2,7 @@
 import { MIMEType } from 'node:util';
 import type { HttpRequest } from '@azure/functions';
 import { BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError } from '../errors.ts';
+import { after } from '../long-timer.ts';
 import { fromJson } from '../pipeline/json.ts';
 import { intake } from './intake.ts';
 
@@ -59,25 +60,37 @@ async function readText(request: HttpRequest, maxBytes: number): Promise<string>
 
 const notUtf8 = (cause: unknown) => new BadRequestError('The body is no UTF-8.', [], { cause });
 
+/** A body comes in one go; who sends it byte by byte holds up others. */
+const bodyMs = 30_000;
+
 async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const take = (bytes: number) => {
-    if (bytes > maxBytes) throw new PayloadTooLargeError(maxBytes);
-    intake.hold(request, bytes);
-  };
+  const reader = (request.body as ReadableStream<Uint8Array> | null)?.getReader();
+  let isLate = false;
+  const cancel = after(bodyMs, () => {
+    isLate = true;
+    void reader?.cancel().catch(() => undefined);
+  });
   try {
-    take(Number(request.headers.get('content-length') ?? 0));
+    if (Number(request.headers.get('content-length') ?? 0) > maxBytes)
+      throw new PayloadTooLargeError(maxBytes);
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    // What has come counts, not what was announced: that may never come.
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+      size += next.value.length;
+      if (size > maxBytes) throw new PayloadTooLargeError(maxBytes);
+      intake.hold(request, size);
+      chunks.push(next.value);
+    }
+    if (isLate) throw new BadRequestError('The body did not come within thirty seconds.');
+    intake.hold(request, size);
+    return Buffer.concat(chunks);
   } catch (error) {
-    await request.body?.cancel();
+    await reader?.cancel().catch(() => undefined);
     throw error;
+  } finally {
+    cancel();
   }
-  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    take(size);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 const maxPage = 1000;

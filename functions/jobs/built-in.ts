@@ -94,8 +94,8 @@ const call = z.strictObject({
   successCodes: z.array(z.int().min(100).max(599)).max(500).optional(),
   /** So many calls may follow from this one by what pages list, and from those in turn. */
   mostCalls: z.int().min(0).max(50_000).default(50_000),
-  /** Of a call that a page listed: the page's host. Its secret headers are for no other. */
-  listedBy: z.string().max(255).optional(),
+  /** Of a call that a page listed: the page's origin. Secret headers and inner addresses are for no other. */
+  listedBy: z.string().max(300).optional(),
   timeout: duration
     .refine((text) => toMs(text) <= toMs(longestCall), `is longer than ${longestCall}`)
     .default('1m'),
@@ -129,10 +129,10 @@ export function webCall(outbound: Outbound) {
           `${shownUrl(input.url)} lists no calls: ${z.prettifyError(read.error)}`,
         );
       const listed = read.data;
-      const { hostname } = new URL(input.url);
+      const { origin } = new URL(input.url);
       const share = shareOf(input, listed.calls.length);
       const requests: JobRequest<CallResult>[] = listed.calls.map((one) =>
-        type.with({ ...one, listedBy: hostname, mostCalls: Math.min(one.mostCalls, share) }),
+        type.with({ ...one, listedBy: origin, mostCalls: Math.min(one.mostCalls, share) }),
       );
       const limit = listed.limit === undefined ? {} : { limit: listed.limit };
       const ended = await job.childrenSettled('calls', requests, limit);
@@ -168,14 +168,14 @@ async function callOnce(
   const json =
     body === undefined || typeof body === 'string' ? {} : { 'content-type': 'application/json' };
   // A page has others called with its own rights, not with ours.
-  const isOwn = listedBy === undefined || (URL.canParse(url) && new URL(url).hostname === listedBy);
+  const isOwn = listedBy === undefined || (URL.canParse(url) && new URL(url).origin === listedBy);
   const secrets = isOwn ? secretHeadersOf(url, outbound) : {};
   const answer = await callOut(
     {
       ...{ url, method, body: text, timeoutMs: toMs(timeout), signal: job.signal },
       headers: { ...json, ...headers, ...secrets },
     },
-    outbound.allowed,
+    isOwn ? outbound.allowed : [],
   );
   const { status } = answer;
   const isFine = successCodes ? successCodes.includes(status) : status >= 200 && status < 300;

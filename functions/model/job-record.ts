@@ -165,6 +165,8 @@ export interface JobRecord extends Provenance {
   cancelRequestedAt?: string;
   /** Written by one whose message may not be the one that counts: the message completes it. */
   provisional?: true;
+  /** A stranger's message made it, which has not been taken in yet. */
+  untaken?: true;
   /** The delivery that wrote last: a worker that finds another's has lost the job. */
   owner?: string;
   /** Counts the owner's writes, so that it knows its own. */

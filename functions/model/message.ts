@@ -172,7 +172,8 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     // A time that is none says nothing.
     const isTime = name === 'createdAt' || name === 'startBefore';
     const isRead = value !== undefined && !(isTime && Number.isNaN(Date.parse(value)));
-    return isRead ? [[name, value] as const] : [];
+    // In one form: `Date.parse` passes over what stands in brackets.
+    return isRead ? [[name, isTime ? new Date(value).toISOString() : value] as const] : [];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
   return {

@@ -5,7 +5,6 @@
 import { BadMessageError, isRefusal } from '../errors.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
-import type { JobMessage } from '../model/message.ts';
 import type { Working } from './attempt.ts';
 import { isCopy, settlementOf, wasDecided } from './consequences.ts';
 import { Lease } from './lease.ts';
@@ -101,9 +100,9 @@ export async function watchDeadNews(app: Working): Promise<number> {
 // In about three hours. After that somebody should look at it.
 const mostPutBack = 10;
 
-/** What a stranger sent has not been taken in before it has a record. */
-const mayGoOn = (reason: string | undefined, { etag }: Stored, { isForeign }: JobMessage) =>
-  reason === 'MaxDeliveryCountExceeded' && (etag !== undefined || !isForeign);
+/** What a stranger sent and nobody took in is nothing to put back. */
+const mayGoOn = (reason: string | undefined, { record }: Stored) =>
+  reason === 'MaxDeliveryCountExceeded' && !record.untaken;
 
 /** True if the job had not ended: nobody got to its end, or nobody took it before it expired. */
 async function bury(app: Working, { message, reason, description }: DeadLetter): Promise<boolean> {
@@ -126,7 +125,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   if (isCopy(stored.record, job, message)) return false;
   const times = (stored.record.putBack ?? 0) + 1;
   const happened: Decisive =
-    mayGoOn(reason, stored, job) && times <= mostPutBack
+    mayGoOn(reason, stored) && times <= mostPutBack
       ? { kind: 'put-back' }
       : {
           kind: 'buried',

@@ -3,7 +3,7 @@
  *
  * Read `outcome.ts` for what follows from what happened, `settle.ts` for the order of the writes.
  */
-import { BadMessageError, LockLostError } from '../errors.ts';
+import { BadMessageError, ConflictError, LockLostError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { JobMessage } from '../model/message.ts';
@@ -80,7 +80,8 @@ async function once(
   delivery: Delivery,
   { isAlone }: Place,
 ): Promise<Next> {
-  const known = message.isForeign
+  // What somebody sent stays what it is when the app sends it on.
+  const known = message.foreign
     ? worker.types.findOpen(message.type)
     : worker.types.find(message.type);
   const found = await findJob(worker, message, delivery, known);
@@ -145,20 +146,38 @@ async function findJob(
     return undefined;
   }
   if (!stored) {
-    await tellRemoved(worker, message);
+    // Another's job may have had that id.
+    if (!message.isForeign) await tellRemoved(worker, message);
     await answer(delivery, { kind: 'complete' });
     return undefined;
   }
   const { record, etag } = stored;
   if (isStartedAgain(record, message)) return { stored: { etag, record: startedAgain(record) } };
-  if (etag !== undefined || !known || !message.isForeign) return { stored };
-  const taken = await takeIn(worker, message, record, known);
-  if (taken.kind === 'run') return { stored: { etag, record: taken.record } };
-  if (taken.kind === 'end') return { stored, happened: taken.happened };
+  if (!record.untaken || !known) return { stored: { etag, record: withoutMark(record) } };
+  // On record before it claims anything: from then on no other stranger's message is of this job.
+  const written = await recordFirst(worker, stored);
+  if (!written) return findJob(worker, message, delivery, known);
+  const own = { record: withoutMark(record), etag: written.etag };
+  const taken = await takeIn(worker, message, own.record, known);
+  if (taken.kind === 'run') return { stored: { ...own, record: taken.record } };
+  if (taken.kind === 'end') return { stored: own, happened: taken.happened };
   await worker.queue.send(taken.message);
   // Crash here: it is sent again, and the broker drops the second.
   await answer(delivery, { kind: 'complete' });
   return undefined;
+}
+
+const withoutMark = ({ untaken: _, ...record }: JobRecord): JobRecord => record;
+
+/** Undefined when another was first. */
+async function recordFirst({ records }: Working, stored: Stored): Promise<Stored | undefined> {
+  if (stored.etag !== undefined) return stored;
+  try {
+    return await records.write(stored.record, undefined);
+  } catch (error) {
+    if (error instanceof ConflictError) return undefined;
+    throw error;
+  }
 }
 
 const msUntilDue = ({ clock }: Working, { runAt }: JobRecord): number =>

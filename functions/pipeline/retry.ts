@@ -19,7 +19,9 @@ import { validate } from './validate.ts';
  */
 export async function retry(app: Submitting & { log: Log }, id: string): Promise<JobRecord> {
   const { record, etag } = await find(app, id);
-  if (record.state !== 'failed' || !record.input) throw new JobNotFailedError(id, record.state);
+  const isOpen = !record.foreign || app.types.findOpen(record.type);
+  if (record.state !== 'failed' || !record.input || !isOpen)
+    throw new JobNotFailedError(id, record.state);
   const content = bodyOf(record.input);
   await refuseEqual(app, record, content);
   await tellAgain(app, record as EndedRecord);

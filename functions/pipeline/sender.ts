@@ -34,10 +34,9 @@ export function checkSender(
       throw new BadMessageError(`its ${name} is longer than ${length} characters`);
   if (!record) return 'its';
   const type = types.find(message.type)?.definition.type ?? message.type;
-  const isSameJob = record.type === type && (record.foreign || record.provisional);
-  if (!isSameJob)
+  if (record.type !== type || !record.foreign)
     throw new BadMessageError(`its MessageId is that of job '${message.id}', which it is not of`);
-  if (record.queue === message.queue || record.provisional) return 'its';
+  if (record.queue === message.queue) return 'its';
   if (laneOf(topology, record.queue)?.keyed === record.queue) return 'moved';
   throw new BadMessageError(`job '${message.id}' came by another queue`);
 }

@@ -8,7 +8,7 @@
 import type { Asker, JobRequest, RequestOptions } from '../define-job.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
 import { type Duration, toMs } from '../model/duration.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
 import type { JobTypes, KnownType } from './catalogue.ts';
@@ -181,13 +181,18 @@ export async function readOrMake(
   const stored = await records.read(message.id);
   const sender = checkSender(message, stored?.record, types, topology);
   if (sender === 'moved') return undefined;
-  if (stored && !stored.record.provisional) return stored;
+  const isUntaken = stored?.record.untaken && !hasEnded(stored.record.state);
+  if (stored && !stored.record.provisional && !isUntaken) return stored;
   if (!stored && (await removal.removed(message.id))) return undefined;
-  const made = fromMessageAlone({ types, topology, clock }, message);
-  return stored
-    ? { record: completed(stored.record, made), etag: stored.etag }
-    : { record: made, etag: undefined };
+  const made = { ...fromMessageAlone({ types, topology, clock }, message), ...untaken(message) };
+  if (!stored) return { record: made, etag: undefined };
+  const { untaken: _u, ...known } = stored.record;
+  // The message says more of it: it may have been moved since.
+  const record = isUntaken ? { ...known, ...made } : completed(stored.record, made);
+  return { record, etag: stored.etag };
 }
+
+const untaken = ({ isForeign }: JobMessage) => (isForeign ? { untaken: true as const } : {});
 
 /** What the record of a job would say that has not started. */
 export function fromMessageAlone(

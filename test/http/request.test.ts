@@ -99,3 +99,23 @@ test('only so many names are watched', () => {
   for (let n = 0; n < 5_000; n++) feed.watch(`n${n}`, () => undefined);
   assert.equal(feed.isFull, true);
 });
+
+test('what was announced and does not come holds up nobody', async () => {
+  const announced = String(10 * 2 ** 20);
+  const open: ReadableStreamDefaultController[] = [];
+  const stalled = Array.from({ length: 8 }, () => {
+    const request = sent('application/json', '');
+    request.headers.set('content-length', announced);
+    const body = new ReadableStream({
+      start(controller) {
+        open.push(controller);
+        controller.enqueue(Buffer.from('{'));
+      },
+    });
+    Object.defineProperty(request, 'body', { value: body });
+    return assert.rejects(readJson(request, 10 * 2 ** 20), /no JSON/);
+  });
+  assert.deepEqual(await readJson(sent('application/json', '{"a":1}'), 1000), { a: 1 });
+  for (const controller of open) controller.close();
+  await Promise.all(stalled);
+});

@@ -112,10 +112,14 @@ test('headers that no job holds go to their host, over https, and to no other', 
   await webCall(outbound).definition.run(input as never, job as never);
   assert.equal(got['authorization'], 'Bearer planted');
   // A page of another host that lists this call does not spend them.
-  const listed = { ...input, listedBy: 'a.example' };
-  await webCall(outbound).definition.run(listed as never, job as never);
-  assert.equal(got['authorization'], undefined);
-  const own = { ...input, listedBy: '127.0.0.1' };
+  got = {};
+  for (const listedBy of ['https://a.example', 'http://127.0.0.1:1', `https://127.0.0.1:${port}`])
+    await assert.rejects(
+      webCall(outbound).definition.run({ ...input, listedBy } as never, job as never),
+      /not public|not called|allowed/i,
+    );
+  assert.deepEqual(got, {}, 'what is within is not called for a page elsewhere');
+  const own = { ...input, listedBy: `http://127.0.0.1:${port}` };
   await webCall(outbound).definition.run(own as never, job as never);
   assert.equal(got['authorization'], 'Bearer planted');
 });

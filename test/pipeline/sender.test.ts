@@ -5,6 +5,7 @@ import { createSeal } from '../../functions/azure/seal.ts';
 import { idOfChild, idOfOccurrence } from '../../functions/model/id.ts';
 import { fromMessage, type IncomingMessage, toMessage } from '../../functions/model/message.ts';
 import { messageIdOf } from '../../functions/model/names.ts';
+import { retry } from '../../functions/pipeline/retry.ts';
 import { submit } from '../../functions/pipeline/submit.ts';
 import { typeOf } from './world/one-job.ts';
 import { sent } from './world/stranger.ts';
@@ -151,6 +152,53 @@ describe('a stranger’s message with the id of a job that is not his', () => {
     assert.equal(world.record(record.id)?.turn, 1);
     assert.equal(runs, 1);
     assert.equal(world.bus.letters('standard', 0, 10).length, 2, 'the job’s and the stranger’s');
+  });
+});
+
+describe('what a stranger sent stays a stranger’s', () => {
+  test('when it is retried: a type that nobody may submit is not run', async () => {
+    let runs = 0;
+    const closed = typeOf(async () => ++runs, {}, 'longhaul.callback');
+    const world = new World([closed]);
+    world.bus.send(sent('evil', { properties: { type: 'longhaul.callback' } }));
+    await world.run(() => 0);
+    assert.equal(world.record('evil')?.error?.code, 'unknown_job_type');
+    await assert.rejects(retry(world.app(), 'evil'));
+    await world.run(() => 0);
+    assert.equal(runs, 0);
+  });
+
+  test('when another uses its id, while it runs and has claimed its equality', async () => {
+    const ran: string[] = [];
+    const type = typeOf(
+      async (job) => {
+        ran.push(job.id);
+        await job.sleep('1m');
+        return 'its own';
+      },
+      { unique: { until: 'finished' } },
+    );
+    const world = new World([type]);
+    world.bus.send(sent('s', { body: Buffer.from('{"n":1}') }));
+    world.bus.send(sent('s', { queue: 'bulk', body: Buffer.from('{"n":2}'), replyTo: 'replies' }));
+    await world.run(() => 0);
+    assert.equal(world.record('s')?.state, 'succeeded');
+    assert.equal(world.record('s')?.queue, 'standard');
+    assert.equal(world.bus.letters('bulk', 0, 10).length, 1);
+    assert.equal(world.bus.all('replies').length, 0);
+  });
+
+  test('when its job was removed: nothing is told of it', async () => {
+    const type = typeOf(async () => 1, { keep: '1h' });
+    const world = new World([type]);
+    const { record } = await submit(world.app(), type.with({ n: 1 }));
+    await world.run(() => 0);
+    world.now += 10_800_000;
+    for (let n = 0; n < 3; n++, world.now += 3_600_000) await world.removeExpired(true);
+    assert.equal(world.stores.tombstones.get(record.id)?.state, 'succeeded');
+    world.bus.send(sent(record.id, { replyTo: 'replies' }));
+    await world.run(() => 0);
+    assert.equal(world.bus.all('replies').length, 0);
   });
 });
 
