@@ -1,7 +1,12 @@
 /** What a request says in its body, its query and its headers, each read by its own grammar. */
 import { MIMEType } from 'node:util';
 import type { HttpRequest } from '@azure/functions';
-import { BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError } from '../errors.ts';
+import {
+  BadRequestError,
+  LonghaulError,
+  PayloadTooLargeError,
+  UnsupportedMediaTypeError,
+} from '../errors.ts';
 import { after } from '../long-timer.ts';
 import { fromJson } from '../pipeline/json.ts';
 import { intake } from './intake.ts';
@@ -87,11 +92,14 @@ async function readAtMost(request: HttpRequest, maxBytes: number): Promise<Buffe
     return Buffer.concat(chunks);
   } catch (error) {
     await reader?.cancel().catch(() => undefined);
-    throw error;
+    throw error instanceof LonghaulError ? error : notWhole(error);
   } finally {
     cancel();
   }
 }
+
+const notWhole = (cause: unknown) =>
+  new BadRequestError('The body did not come whole.', [], { cause });
 
 const maxPage = 1000;
 const maxFilterChars = 256;
