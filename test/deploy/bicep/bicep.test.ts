@@ -299,7 +299,7 @@ test('an alert for dead letters, throttling, growth, failures and a silent sched
     'NamespaceCpuUsage',
   ])
     assert.match(alerts, new RegExp(`metric(Name)?: '${metric}'`));
-  assert.ok(alerts.includes(`Message has "${heartbeat}"`));
+  assert.ok(alerts.includes(`Message startswith "${heartbeat}"`));
   const query = readFileSync(join(folder, 'failure-rate.kql'), 'utf8');
   assert.ok(query.includes(`Message has "${tallyPrefix}"`));
   assert.ok(query.includes(`"${tallyPrefix} " counts`));
