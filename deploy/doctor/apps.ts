@@ -137,7 +137,7 @@ const logs: Check = {
     const path = `${group.id}/providers/Microsoft.OperationalInsights/workspaces`;
     const [workspace] = await group.arm.list(path, '2025-07-01');
     if (!workspace) throw new Skipped('there is no workspace in this group');
-    const query = `AppTraces | where TimeGenerated > ago(30m) | where Message has "${heartbeat}" | count`;
+    const query = `AppTraces | where TimeGenerated > ago(30m) | where Message startswith "${heartbeat}" | count`;
     const [[count] = []] = await group.arm.logs(workspace.properties.customerId, query);
     if (!(count > 0)) throw new Error(`no line "${heartbeat}" in half an hour`);
     return `${count} heartbeats in half an hour`;
