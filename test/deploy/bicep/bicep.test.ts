@@ -301,7 +301,7 @@ test('an alert for dead letters, throttling, growth, failures and a silent sched
     assert.match(alerts, new RegExp(`metric(Name)?: '${metric}'`));
   assert.ok(alerts.includes(`Message startswith "${heartbeat}"`));
   const query = readFileSync(join(folder, 'failure-rate.kql'), 'utf8');
-  assert.ok(query.includes(`Message has "${tallyPrefix}"`));
+  assert.ok(query.includes(`Message startswith "${tallyPrefix}"`));
   assert.ok(query.includes(`"${tallyPrefix} " counts`));
   for (const type of ['Microsoft.Insights/metricAlerts', 'Microsoft.Insights/scheduledQueryRules'])
     for (const alert of ofType(type)) assert.ok(at(alert, 'properties.actions'), alert.name);
