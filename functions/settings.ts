@@ -37,17 +37,17 @@ const byHost = list
   )
   .transform((entries) => new Map(entries));
 
-const headersByHost = z
-  .string()
-  .transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      // Not what the parser says: it shows what stands there.
-      context.addIssue({ code: 'custom', message: 'is no JSON' });
-      return z.NEVER;
-    }
-  })
+const json = z.string().transform((text, context) => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // Not what the parser says: it shows what stands there.
+    context.addIssue({ code: 'custom', message: 'is no JSON' });
+    return z.NEVER;
+  }
+});
+
+const headersByHost = json
   .pipe(z.record(z.string().toLowerCase(), headersSchema))
   .transform((hosts) => new Map(Object.entries(hosts)));
 
@@ -56,29 +56,19 @@ const account = z
   .regex(/^[a-z0-9]{3,24}$|=/, 'is neither the name of a storage account nor main');
 
 /** Which accounts take the records and files of jobs that are made from a time on. */
-const places = z
-  .string()
-  .transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue({ code: 'custom', message: 'is no JSON' });
-      return z.NEVER;
-    }
-  })
-  .pipe(
-    z
-      .array(
-        z.strictObject({
-          from: z.iso.datetime({ offset: true }).transform((time) => Date.parse(time)),
-          accounts: z.array(account).min(1),
-        }),
-      )
-      .refine(
-        (all) => all.every(({ from }, at) => at === 0 || from > (all[at - 1]?.from ?? 0)),
-        'is not in the order of its times',
-      ),
-  );
+const places = json.pipe(
+  z
+    .array(
+      z.strictObject({
+        from: z.iso.datetime({ offset: true }).transform((time) => Date.parse(time)),
+        accounts: z.array(account).min(1),
+      }),
+    )
+    .refine(
+      (all) => all.every(({ from }, at) => at === 0 || from > (all[at - 1]?.from ?? 0)),
+      'is not in the order of its times',
+    ),
+);
 
 const schema = z
   .object({

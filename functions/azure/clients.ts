@@ -5,6 +5,7 @@ import { ServiceBusClient } from '@azure/service-bus';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { SettingsError } from '../errors.ts';
 import type { Settings } from '../settings.ts';
+import { remembered } from './remembered.ts';
 
 /** A storage account. */
 export interface Account {
@@ -42,15 +43,6 @@ export function createClients(settings: Settings): Clients {
       );
     }),
     account: remembered((name = 'main') => (name === 'main' ? main(settings) : other(name))),
-  };
-}
-
-function remembered<T>(make: (name?: string) => T): (name?: string) => T {
-  const made = new Map<string | undefined, T>();
-  return (name) => {
-    const known = made.get(name) ?? make(name);
-    made.set(name, known);
-    return known;
   };
 }
 

@@ -3,11 +3,11 @@
  * was made, and so where: no record ever moves, and an account that is added takes what is made from
  * then on. Jobs whose id a sender chose, notes and schedules are in the main account.
  */
-import { BadRequestError } from '../errors.ts';
 import { isId, madeIn, placeOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Blobs, RecordFilter, Records, Removal } from '../pipeline/ports.ts';
 import { grouped } from './grouped.ts';
+import { badCursor } from './tables.ts';
 
 /** What there is in each account, and what of it belongs to a partition. */
 export interface Spread<T> {
@@ -70,9 +70,10 @@ export function recordsOf(accounts: Spread<ListedRecords>): Records {
       const found = await Promise.all(
         accounts.all.map((records) => records.listAfter(filter, limit, after)),
       );
-      const records = found.flat().sort(byPlace).slice(0, limit);
+      const all = found.flat().sort(byPlace);
+      const records = all.slice(0, limit);
       const last = records.at(-1);
-      const isLast = found.flat().length <= limit && found.every((some) => some.length < limit);
+      const isLast = all.length <= limit && found.every((some) => some.length < limit);
       return { records, cursor: last && !isLast ? cursorAt(last.id) : undefined };
     },
   };
@@ -91,9 +92,7 @@ function idOf(cursor: string): string {
     };
     if (typeof after === 'string') return after;
   } catch {}
-  throw new BadRequestError('The cursor cannot be read.', [
-    { pointer: '/cursor', message: 'is not one that a page before gave' },
-  ]);
+  throw badCursor();
 }
 
 export function removalOf(accounts: Spread<Removal>): Removal {

@@ -11,6 +11,7 @@ import type { OutgoingMessage } from '../model/message.ts';
 import { laneOf, type Topology } from '../model/topology.ts';
 import type { Queue } from '../pipeline/ports.ts';
 import { toIncoming } from './delivery.ts';
+import { remembered } from './remembered.ts';
 import { type Seal, unsealed } from './seal.ts';
 
 interface Waiting {
@@ -67,14 +68,9 @@ export function createQueue(client: ServiceBusClient, seal: Seal = unsealed): Qu
 }
 
 /** Queues in the namespaces that their lanes name. `make` is called for each once it is needed. */
-export function queueOf(topology: Topology, make: (bus: string | undefined) => Queue): Queue {
-  const buses = new Map<string | undefined, Queue>();
-  const of = (queue: string) => {
-    const bus = laneOf(topology, queue)?.bus;
-    const found = buses.get(bus) ?? make(bus);
-    buses.set(bus, found);
-    return found;
-  };
+export function queueOf(topology: Topology, make: (bus?: string) => Queue): Queue {
+  const at = remembered(make);
+  const of = (queue: string) => at(laneOf(topology, queue)?.bus);
   return {
     send: async (message) => of(message.queue).send(message),
     peekDeadLetters: async (queue, ...page) => of(queue).peekDeadLetters(queue, ...page),

@@ -10,7 +10,7 @@ export async function pageOf(
   limit: number,
   cursor: string | undefined,
 ): Promise<{ entities: Record<string, unknown>[]; cursor: string | undefined }> {
-  if (cursor !== undefined && !isCursor(cursor)) throw badCursor(undefined);
+  if (cursor !== undefined && !isCursor(cursor)) throw badCursor();
   const pages = table
     .listEntities({ queryOptions: { filter } })
     .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
@@ -51,7 +51,7 @@ function isCursor(text: string): boolean {
 // No key of ours has them.
 const odd = /[\p{Cc}\p{Cs}]/u;
 
-const badCursor = (cause: unknown) =>
+export const badCursor = (cause?: unknown) =>
   new BadRequestError(
     'The cursor cannot be read.',
     [{ pointer: '/cursor', message: 'is not one that a page before gave' }],

@@ -109,7 +109,7 @@ const titles: Record<number, string> = {
 };
 
 /** What the caller can do something about, if only by coming again. */
-const isRefusal = (error: unknown): error is LonghaulError =>
+const isTold = (error: unknown): error is LonghaulError =>
   error instanceof LonghaulError && (error.status < 500 || error.retryAfterSeconds !== undefined);
 
 function problem(
@@ -118,7 +118,7 @@ function problem(
   context: InvocationContext,
 ): HttpResponseInit & { headers?: Record<string, string> } {
   const instance = new URL(request.url).pathname;
-  if (isRefusal(error)) {
+  if (isTold(error)) {
     const { code, status, message, details, retryAfterSeconds } = error;
     const document = { type: `urn:longhaul:problem:${code}`, title: titles[status], status };
     return json(

@@ -49,7 +49,7 @@ function withoutInsides(record: JobRecord) {
     woken: _w,
     rung: _g,
     provisional: _v,
-    untaken: _a1,
+    untaken: _z,
     undoable: _u,
     place: _p,
     above: _a,

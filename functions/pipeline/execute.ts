@@ -21,7 +21,7 @@ import { isStartedAgain, startedAgain } from './retry.ts';
 import { readMessage } from './sender.ts';
 import { takeBackState } from './session-state.ts';
 import { answer, record, sendAll, settle } from './settle.ts';
-import { fromMessageAlone, readOrMake } from './submit.ts';
+import { fromMessageAlone, readOrMake, withoutMark } from './submit.ts';
 import { takeIn } from './take-in.ts';
 
 /** Never throws. */
@@ -153,12 +153,14 @@ async function findJob(
   }
   const { record, etag } = stored;
   if (isStartedAgain(record, message)) return { stored: { etag, record: startedAgain(record) } };
-  if (!record.untaken || !known) return { stored: { etag, record: withoutMark(record) } };
+  if (!record.untaken) return { stored };
+  const unmarked = withoutMark(record);
+  if (!known) return { stored: { etag, record: unmarked } };
   // On record before it claims anything: from then on no other stranger's message is of this job.
   const written = await recordFirst(worker, stored);
   if (!written) return findJob(worker, message, delivery, known);
-  const own = { record: withoutMark(record), etag: written.etag };
-  const taken = await takeIn(worker, message, own.record, known);
+  const own = { record: unmarked, etag: written.etag };
+  const taken = await takeIn(worker, message, unmarked, known);
   if (taken.kind === 'run') return { stored: { ...own, record: taken.record } };
   if (taken.kind === 'end') return { stored: own, happened: taken.happened };
   await worker.queue.send(taken.message);
@@ -166,8 +168,6 @@ async function findJob(
   await answer(delivery, { kind: 'complete' });
   return undefined;
 }
-
-const withoutMark = ({ untaken: _, ...record }: JobRecord): JobRecord => record;
 
 /** Undefined when another was first. */
 async function recordFirst({ records }: Working, stored: Stored): Promise<Stored | undefined> {

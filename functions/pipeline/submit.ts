@@ -186,11 +186,15 @@ export async function readOrMake(
   if (!stored && (await removal.removed(message.id))) return undefined;
   const made = { ...fromMessageAlone({ types, topology, clock }, message), ...untaken(message) };
   if (!stored) return { record: made, etag: undefined };
-  const { untaken: _u, ...known } = stored.record;
   // The message says more of it: it may have been moved since.
-  const record = isUntaken ? { ...known, ...made } : completed(stored.record, made);
+  const record = isUntaken
+    ? { ...withoutMark(stored.record), ...made }
+    : completed(stored.record, made);
   return { record, etag: stored.etag };
 }
+
+/** Once it is taken in. */
+export const withoutMark = ({ untaken: _, ...record }: JobRecord): JobRecord => record;
 
 const untaken = ({ isForeign }: JobMessage) => (isForeign ? { untaken: true as const } : {});
 

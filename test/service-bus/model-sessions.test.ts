@@ -9,7 +9,7 @@ import { ServiceBusFault } from '../../local/service-bus/entity/errors.ts';
 import type { Session } from '../../local/service-bus/entity/session.ts';
 import type { Namespace } from '../../local/service-bus/namespace.ts';
 import { content, keptStore, movedClock, namespaceOf, Taker } from '../support/bus.ts';
-import { fc } from '../support/properties.ts';
+import { type Action as ActionOf, doesAsTheModel } from '../support/model.ts';
 
 const lockMs = 5_000;
 const windowMs = 20_000;
@@ -123,7 +123,7 @@ function holderOf(): Held['holder'] {
   return holder;
 }
 
-type Action = (world: World, n: number) => Promise<void> | void;
+type Action = ActionOf<World>;
 
 const settle =
   (
@@ -295,20 +295,5 @@ const actions: Record<string, Action> = {
 };
 
 test('whatever clients and the clock do, a queue with sessions does as the model', async () => {
-  const step = fc.tuple(fc.constantFrom(...Object.keys(actions)), fc.nat(1000));
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 1, maxLength: 80, size: 'max' }),
-      async (steps) => {
-        const world = new World();
-        await world.open();
-        for (const [name, n] of steps) {
-          await actions[name]?.(world, n);
-          world.check();
-        }
-        await world.namespace.close();
-      },
-    ),
-    { numRuns: 300 },
-  );
+  await doesAsTheModel(() => new World(), actions, { maxLength: 80, size: 'max' });
 });

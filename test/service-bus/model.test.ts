@@ -9,7 +9,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { ServiceBusFault } from '../../local/service-bus/entity/errors.ts';
 import type { Namespace } from '../../local/service-bus/namespace.ts';
 import { content, keptStore, movedClock, namespaceOf, Taker } from '../support/bus.ts';
-import { fc } from '../support/properties.ts';
+import { type Action as ActionOf, doesAsTheModel } from '../support/model.ts';
 
 const lockMs = 5000;
 const maxDeliveryCount = 3;
@@ -83,7 +83,7 @@ class World {
   }
 }
 
-type Action = (world: World, n: number) => Promise<void> | void;
+type Action = ActionOf<World>;
 
 const settle =
   (
@@ -242,17 +242,5 @@ const actions: Record<string, Action> = {
 process.removeAllListeners('warning');
 
 test('whatever clients, administrators, the clock and the disk do, the entities do as the model', async () => {
-  const step = fc.tuple(fc.constantFrom(...Object.keys(actions)), fc.nat(1000));
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60 }), async (steps) => {
-      const world = new World();
-      await world.open();
-      for (const [name, n] of steps) {
-        await actions[name]?.(world, n);
-        world.check();
-      }
-      await world.namespace.close();
-    }),
-    { numRuns: 300 },
-  );
+  await doesAsTheModel(() => new World(), actions, { maxLength: 60 });
 });
