@@ -14,6 +14,7 @@ import { createRecords } from './azure/records.ts';
 import { createRemoval } from './azure/removal.ts';
 import { createSchedules } from './azure/schedules.ts';
 import { appKey, createSeal, secretOf } from './azure/seal.ts';
+import { SessionCache } from './azure/session-cache.ts';
 import type { Catalogue } from './define-job.ts';
 import { BadRequestError, SettingsError } from './errors.ts';
 import { registerEvents } from './http/events.ts';
@@ -109,7 +110,8 @@ export function registerApp(catalogue: Catalogue, { on = {} }: AppOptions = {}):
     });
   });
   registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
-  registerQueues(worker, settings.LANES, { seal, underWay });
+  const sessions = new SessionCache();
+  registerQueues(worker, settings.LANES, { seal, sessions, underWay });
   if (settings.API === 'on') registerApi(worker, settings);
 }
 

@@ -3,11 +3,13 @@ import { app } from '@azure/functions';
 import { type SdkBatch, type SdkBinding, toDelivery, toIncoming } from '../azure/delivery.ts';
 import { inInvocation } from '../azure/log.ts';
 import type { Seal } from '../azure/seal.ts';
+import type { SessionCache } from '../azure/session-cache.ts';
 import { connectionOf } from '../model/topology.ts';
 import type { Working } from '../pipeline/attempt.ts';
 import { execute } from '../pipeline/execute.ts';
 import { hold, pauseOrStop } from '../pipeline/hand-back.ts';
 import { takeEach } from '../pipeline/news.ts';
+import type { Delivery } from '../pipeline/ports.ts';
 import type { UnderWay } from './under-way.ts';
 
 // Before what failed among other news comes again.
@@ -16,6 +18,7 @@ const againMs = 1_000;
 /** What each delivery goes through beside the pipeline. */
 interface Through {
   seal: Seal;
+  sessions: SessionCache;
   underWay: UnderWay;
 }
 
@@ -70,7 +73,7 @@ export async function takeBatch(
 
 function registerWorker(
   worker: Working,
-  { seal, underWay }: Through,
+  { seal, sessions, underWay }: Through,
   queue: { connection: string; queueName: string; isSessionsEnabled: boolean },
 ): void {
   const { queueName } = queue;
@@ -83,9 +86,9 @@ function registerWorker(
       inInvocation(context, async () => {
         const { deliveryCount } = context.triggerMetadata ?? {};
         const delivery = toDelivery(queueName, binding as SdkBinding, deliveryCount);
-        const take = async () =>
-          execute(worker, { ...delivery, message: await seal.open(delivery.message) });
-        return underWay.during(take());
+        const take = async (own: Delivery) =>
+          execute(worker, { ...own, message: await seal.open(own.message) });
+        return underWay.during(sessions.during(delivery, take));
       }),
   });
 }

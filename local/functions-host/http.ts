@@ -16,6 +16,7 @@ import type { LoadedFunction } from './core-module.ts';
 import type { Listener, ListenerContext } from './listener.ts';
 import { reportFailure } from './log.ts';
 import { compileRoute, type Route } from './route.ts';
+import { backlog } from './stream-server.ts';
 import { triggerOf } from './trigger.ts';
 
 export interface HttpAddress {
@@ -70,7 +71,7 @@ export async function listenHttp(
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, host, resolve);
+    server.listen({ port, host, backlog }, resolve);
   });
   const address = server.address();
   return {

@@ -128,3 +128,16 @@ test('an expired job is gone: 410 for its status, result and files', async () =>
     assert.equal((await client.call('/jobs/never')).status, 404);
   });
 });
+
+test('a key in two lanes at once has a session in each: neither reads the other', async () => {
+  await withStack({}, async (client) => {
+    const lanes = ['standard', 'bulk', 'standard', 'bulk', 'standard', 'bulk'];
+    const jobs = [];
+    for (const lane of lanes)
+      jobs.push(await client.submit(`test.counts-${lane}`, { key: 'one for both', ms: 150 }));
+    for (const [at, { id }] of jobs.entries()) {
+      const { ran } = (await client.ended(id)).result as { ran: string[] };
+      assert.deepEqual(ran, Array(Math.floor(at / 2)).fill(lanes[at]));
+    }
+  });
+});

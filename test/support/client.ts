@@ -1,4 +1,5 @@
 /** The HTTP API as a test uses it: plain fetch. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { until } from './until.ts';
 
 export interface Status {
@@ -23,6 +24,15 @@ export interface Problem {
   errors?: { pointer: string; message: string }[];
 }
 
+/** Who is told to come again does so. */
+async function untilTakenIn(ask: () => Promise<Response>): Promise<Response> {
+  for (;;) {
+    const response = await ask();
+    if (response.status !== 503) return response;
+    await pause(Number(response.headers.get('retry-after') ?? 1) * 1000);
+  }
+}
+
 export function createClient(url: string) {
   const call = async (path: string, init: RequestInit = {}) => fetch(`${url}/api${path}`, init);
   const get = async (id: string): Promise<Status> => {
@@ -41,7 +51,7 @@ export function createClient(url: string) {
     get,
     post,
     async submit(type: string, input: unknown, more: object = {}): Promise<Status> {
-      const response = await post({ type, input, ...more });
+      const response = await untilTakenIn(() => post({ type, input, ...more }));
       if (response.status !== 202) throw new Error(`submit: ${await response.text()}`);
       return (await response.json()) as Status;
     },

@@ -141,6 +141,21 @@ const total = defineJob({
   },
 });
 
+/** The same by two lanes: each counts what it ran for a key, slowly. */
+const counts = (lane: 'standard' | 'bulk') =>
+  defineJob({
+    type: `test.counts-${lane}`,
+    lane,
+    input: z.object({ key: z.string(), ms: z.number() }),
+    key: ({ key }) => key,
+    async run({ ms }, job) {
+      const ran = (await job.session.get<string[]>()) ?? [];
+      await pause(ms);
+      await job.session.set([...ran, lane]);
+      return { ran };
+    },
+  });
+
 const ordered = defineJob({
   type: 'test.ordered',
   input: logged.extend({ key: z.string(), n: z.number(), failures: z.number().default(0) }),
@@ -177,4 +192,5 @@ const wrongly = defineJob({
 
 export const waitingJobs = [
   ...[sleeper, approval, square, squares, squaresSettled, tree, order, total, ordered, wrongly],
+  ...[counts('standard'), counts('bulk')],
 ] as const;
