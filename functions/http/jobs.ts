@@ -52,7 +52,7 @@ export function registerJobs(api: JobsApi): void {
       ...{ type: 'of this type', state: 'in this state', key: 'of this key' },
       ...{ parent: 'children of this job', schedule: 'of this schedule' },
       requestedBy: 'asked for by this one',
-      ...{ limit: '1 to 1000, default 100', cursor: 'of the page before' },
+      ...{ limit: '1 to 1000, default 100', cursor: 'of the page before; one may be empty' },
     },
     answers: { 200: 'Jobs' },
   });

@@ -35,7 +35,7 @@ export function registerSchedules(api: SchedulesApi): void {
     summary: 'Lists schedules, each with its next five times',
     query: {
       ...{ type: 'of this job type', tenant: 'of this tenant', enabled: 'true or false' },
-      ...{ limit: '1 to 1000, default 100', cursor: 'of the page before' },
+      ...{ limit: '1 to 1000, default 100', cursor: 'of the page before; one may be empty' },
     },
     answers: { 200: 'Schedules' },
   });
