@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea from 'rhea';
-import { startChild } from '../local/child.ts';
-import { freePorts } from '../local/ports.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { startChild } from '#service-bus/child.js';
 import { batchedMessages } from './bus-batch.ts';
 
 const count = Number(process.argv[2] ?? 20_000);
@@ -108,7 +108,7 @@ async function startBroker(topology: string, data?: string): Promise<Started> {
   const began = performance.now();
   const child = await startChild<{ port: number }>(
     'broker',
-    new URL('../local/service-bus/process.js', import.meta.url),
+    new URL(import.meta.resolve('#service-bus/process.js')),
     ['--topology', topology, '--port', String(port), ...(data ? ['--data', data] : [])],
   );
   const startedMs = performance.now() - began;

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePorts } from '../local/ports.ts';
-import { startStack } from '../local/stack.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { startStack } from '#dev/stack/stack.js';
 
 const jobs = Number(process.argv[2] ?? 2000);
 const inFlight = 64;

@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePorts } from '../local/ports.ts';
-import { startStack } from '../local/stack.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { startStack } from '#dev/stack/stack.js';
 
 const [connections = 1_000, seconds = 30] = process.argv.slice(2).map(Number);
 const body = JSON.stringify({ type: 'test.echo', input: { value: 1 } });

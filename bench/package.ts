@@ -4,8 +4,8 @@ import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Registry, supplyCoreModule } from '#dev/functions-host/worker/core-module.js';
 import { createPackage } from '../deploy/package.ts';
-import { Registry, supplyCoreModule } from '../local/functions-host/core-module.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const rounds = 9;
@@ -22,7 +22,8 @@ async function load(entry: string): Promise<never> {
 async function createPruned(folder: string): Promise<void> {
   for (const file of ['host.json', 'topology.json', 'package.json', 'package-lock.json'])
     await cp(join(root, file), join(folder, file));
-  await cp(join(root, 'dist/functions'), join(folder, 'dist/functions'), { recursive: true });
+  for (const path of ['dist/functions', 'packages'])
+    await cp(join(root, path), join(folder, path), { recursive: true });
   execFileSync('npm', ['install', '--omit=dev', '--ignore-scripts', '--loglevel=error'], {
     cwd: folder,
   });

@@ -5,8 +5,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { durationMs, type QueueDescription } from '../local/service-bus/entity/settings.ts';
-import { readTopology } from '../local/service-bus/start.ts';
+import { durationMs, type QueueDescription } from '#service-bus/entity/settings.js';
+import { readTopology } from '#service-bus/start.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const configFile = join(root, 'deploy/emulator/servicebus.json');

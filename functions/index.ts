@@ -1,5 +1,5 @@
 /** The entry point that Azure Functions, `func` and the local host run. */
-import { registerApp } from './app.ts';
+import { registerApp } from 'longhaul';
 import { catalogue } from './jobs/catalogue.ts';
 
-registerApp(catalogue);
+registerApp(catalogue, { topology: new URL('../../topology.json', import.meta.url) });

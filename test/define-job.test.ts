@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../functions/define-job.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
 
 const input = z.object({ n: z.number() });
 

@@ -15,11 +15,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const dist = dirname(dirname(fileURLToPath(import.meta.url)));
-const root = dirname(dist);
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 interface Mutant {
   line: number;
@@ -62,7 +61,9 @@ function mutantsOf(code: string): Mutant[] {
 
 const words = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'longhaul-mutation-'));
-cpSync(dist, join(folder, 'dist'), { recursive: true });
+const library = 'packages/longhaul';
+for (const name of ['dist', `${library}/dist`, `${library}/package.json`])
+  cpSync(join(root, name), join(folder, name), { recursive: true });
 for (const name of ['node_modules', 'package.json', 'topology.json'])
   symlinkSync(join(root, name), join(folder, name));
 
@@ -71,8 +72,8 @@ const testsOf = (path: string) =>
   readdirSync(join(folder, 'dist/test', path))
     .filter((name) => name.endsWith('.test.js') && !/^(promises|keyed|year)/.test(name))
     .map((name) => join(folder, 'dist/test', path, name));
-const tests: Record<string, string[]> = {
-  pipeline: testsOf('pipeline'),
+const rules = testsOf('pipeline');
+const others: Record<string, string[]> = {
   schedules: testsOf('schedules'),
   azure: [join(folder, 'dist/test/azure/group-commit.test.js')],
 };
@@ -102,7 +103,7 @@ function run(...args: string[]): boolean {
 }
 
 function survivesOwn(file: string, part: string): boolean {
-  const own = (tests[part] ?? []).filter(
+  const own = (others[part] ?? rules).filter(
     (test) => basename(test, '.test.js') === basename(file, '.js'),
   );
   return own.length === 0 || run(...cases, ...own);
@@ -112,16 +113,17 @@ function survivesOwn(file: string, part: string): boolean {
 const survives = (file: string, part: string): boolean =>
   run('--check', file) &&
   survivesOwn(file, part) &&
-  run(...cases, ...(tests[part] ?? [])) &&
-  (part !== 'pipeline' ||
+  run(...cases, ...(others[part] ?? rules)) &&
+  (part in others ||
     run(join(folder, 'dist/test/pipeline/promises-main.js'), '--runs', '150', '--seed', '1'));
 
-const files = (readdirSync(join(folder, 'dist/functions'), { recursive: true }) as string[])
-  .filter((name) => /(pipeline|schedules|azure)\/.*\.js$/.test(name))
+const rooms = /^(define|record|fate|admit|handler|wait|run|schedules|azure)\/.*\.js$/;
+const files = (readdirSync(join(folder, library, 'dist'), { recursive: true }) as string[])
+  .filter((name) => rooms.test(name))
   .filter((name) => words.some((word) => name.includes(word)));
 const say = (text: string) => process.stdout.write(`${text}\n`);
 for (const name of files) {
-  const file = join(folder, 'dist/functions', name);
+  const file = join(folder, library, 'dist', name);
   const code = readFileSync(file, 'utf8');
   const mutants = mutantsOf(code);
   let left = 0;

@@ -1,6 +1,6 @@
 /** The Function Apps as Azure has them: state, runtime, functions, and whether anybody watches. */
-import type { Topology } from '../../functions/model/topology.ts';
-import { heartbeat } from '../../functions/triggers/timers.ts';
+import type { Topology } from '#longhaul/model/topology.js';
+import { heartbeat } from '#longhaul/triggers/timers.js';
 import { type Check, none, Skipped } from './check.ts';
 import { accountId, appsOf, busId, settingsOf, siteId, webVersion } from './group.ts';
 import { groupOf } from './site.ts';

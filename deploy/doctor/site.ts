@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { DefaultAzureCredential } from '@azure/identity';
 import type { ServiceBusClient } from '@azure/service-bus';
-import { type Account, createClients } from '../../functions/azure/clients.ts';
-import { readTopology, type Topology } from '../../functions/model/topology.ts';
-import { readSettings } from '../../functions/settings.ts';
+import { type Account, createClients } from '#longhaul/azure/clients.js';
+import { readTopology, type Topology } from '#longhaul/model/topology.js';
+import { readSettings } from '#longhaul/settings.js';
 import type { Answer, Arm } from './arm.ts';
 import { Skipped } from './check.ts';
 

@@ -1,5 +1,5 @@
 /** The job types of this app. A new one is a file beside this and a line here. */
-import type { Catalogue } from '../define-job.ts';
+import type { Catalogue } from 'longhaul';
 import { keyedProbe, probe } from './probe.ts';
 import { report } from './report.ts';
 import { thumbnail } from './thumbnail.ts';

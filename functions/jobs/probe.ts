@@ -2,8 +2,9 @@
  * What `npm run doctor` submits: jobs that do nothing themselves and use what a deployment has to provide.
  * An app without them is checked less.
  */
+
+import { defineJob } from 'longhaul';
 import { z } from 'zod';
-import { defineJob } from '../define-job.ts';
 
 // What it says in return shows which job it was.
 const mark = z.string().min(1).max(64);

@@ -7,9 +7,8 @@
  */
 import { parse } from 'csv-parse/sync';
 import { stringify } from 'csv-stringify/sync';
+import { defineJob, type Job, NonRetryableError } from 'longhaul';
 import { z } from 'zod';
-import { defineJob, type Job } from '../define-job.ts';
-import { NonRetryableError } from '../errors.ts';
 
 const column = z.string().min(1).max(256);
 

@@ -1,7 +1,7 @@
 /** A smaller copy of an image. Small jobs need little: an input schema and a `run`. */
+
+import { defineJob, NonRetryableError } from 'longhaul';
 import { z } from 'zod';
-import { defineJob } from '../define-job.ts';
-import { NonRetryableError } from '../errors.ts';
 
 export const thumbnail = defineJob({
   type: 'thumbnail',

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { createBatch } from '../../functions/azure/batch.ts';
-import { NonRetryableError } from '../../functions/errors.ts';
+import { createBatch } from '#longhaul/azure/batch.js';
+import { NonRetryableError } from '#longhaul/errors.js';
 
 interface Asked {
   method: string;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toIncoming } from '../../functions/azure/delivery.ts';
-import { createSeal } from '../../functions/azure/seal.ts';
-import { fromMessage } from '../../functions/model/message.ts';
+import { toIncoming } from '#longhaul/azure/delivery.js';
+import { createSeal } from '#longhaul/azure/seal.js';
+import { fromMessage } from '#longhaul/model/message.js';
 
 test('a property that is no simple value is none: nothing that reads it falls', async () => {
   const odd = { toString: 1, valueOf: 1 };

@@ -1,15 +1,15 @@
 /** The removal of what has expired, on Azurite. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { createBlobs, ownContainer } from '../../functions/azure/blobs.ts';
-import { createNotes } from '../../functions/azure/notes.ts';
-import { createRecords } from '../../functions/azure/records.ts';
-import { createRemoval } from '../../functions/azure/removal.ts';
-import { JobExpiredError, JobNotFoundError } from '../../functions/errors.ts';
-import type { EndedRecord } from '../../functions/model/event.ts';
-import { idOfOccurrence, placeOf } from '../../functions/model/id.ts';
-import { removeExpired, withExpiry } from '../../functions/pipeline/expiry.ts';
-import { find } from '../../functions/pipeline/find.ts';
+import { createBlobs, ownContainer } from '#longhaul/azure/blobs.js';
+import { createNotes } from '#longhaul/azure/notes.js';
+import { createRecords } from '#longhaul/azure/records.js';
+import { createRemoval } from '#longhaul/azure/removal.js';
+import { JobExpiredError, JobNotFoundError } from '#longhaul/errors.js';
+import type { EndedRecord } from '#longhaul/model/event.js';
+import { idOfOccurrence, placeOf } from '#longhaul/model/id.js';
+import { removeExpired, withExpiry } from '#longhaul/record/expiry.js';
+import { find } from '#longhaul/record/find.js';
 import { testStorage } from '../support/storage.ts';
 
 const began = new Date('2026-11-21T12:00:00Z');

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { TableClient, TransactionAction } from '@azure/data-tables';
-import { GroupCommit } from '../../functions/azure/group-commit.ts';
-import { ConflictError } from '../../functions/errors.ts';
+import { GroupCommit } from '#longhaul/azure/group-commit.js';
+import { ConflictError } from '#longhaul/errors.js';
 import { testStorage } from '../support/storage.ts';
 
 let storage: Awaited<ReturnType<typeof testStorage>>;

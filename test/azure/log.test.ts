@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import { log } from '../../functions/azure/log.ts';
+import { log } from '#longhaul/azure/log.js';
 
 /** As the host does with what a worker writes (Functions host 4.1037, WorkerProcess.cs). */
 function levelInAzure(line: string, stream: 'stdout' | 'stderr'): string {

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { createClients } from '../../functions/azure/clients.ts';
-import { blobsOf, inEach, recordsOf, spread } from '../../functions/azure/places.ts';
-import { createRecords } from '../../functions/azure/records.ts';
-import { createIdMaker, idOfOccurrence, madeIn, placeOf } from '../../functions/model/id.ts';
-import type { JobRecord } from '../../functions/model/job-record.ts';
-import type { Blobs } from '../../functions/pipeline/ports.ts';
-import { readSettings } from '../../functions/settings.ts';
+import { createClients } from '#longhaul/azure/clients.js';
+import { blobsOf, inEach, recordsOf, spread } from '#longhaul/azure/places.js';
+import { createRecords } from '#longhaul/azure/records.js';
+import { createIdMaker, idOfOccurrence, madeIn, placeOf } from '#longhaul/model/id.js';
+import type { JobRecord } from '#longhaul/model/job-record.js';
+import type { Blobs } from '#longhaul/ports.js';
+import { readSettings } from '#longhaul/settings.js';
 import { fc } from '../support/properties.ts';
 import { testStorage } from '../support/storage.ts';
 

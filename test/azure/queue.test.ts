@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceBusClient } from '@azure/service-bus';
-import { createClients } from '../../functions/azure/clients.ts';
-import { createQueue } from '../../functions/azure/queue.ts';
-import type { Settings } from '../../functions/settings.ts';
+import { createClients } from '#longhaul/azure/clients.js';
+import { createQueue } from '#longhaul/azure/queue.js';
+import type { Settings } from '#longhaul/settings.js';
 import { brokerProcess } from '../support/broker.ts';
 import { startProxy } from '../support/proxy.ts';
 

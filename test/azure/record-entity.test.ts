@@ -1,8 +1,8 @@
 /** A record as a table entity: whatever its parts are, no column is longer than the service takes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromEntity, toEntity } from '../../functions/azure/record-entity.ts';
-import type { JobRecord } from '../../functions/model/job-record.ts';
+import { fromEntity, toEntity } from '#longhaul/azure/record-entity.js';
+import type { JobRecord } from '#longhaul/model/job-record.js';
 
 const group = { of: 50_000, at: '', ended: 'A'.repeat(8_400), done: 0, failed: [] };
 const record: JobRecord = {

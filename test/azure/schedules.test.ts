@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
-import { createNotes } from '../../functions/azure/notes.ts';
-import { createSchedules } from '../../functions/azure/schedules.ts';
-import { ConflictError } from '../../functions/errors.ts';
-import type { Schedule } from '../../functions/model/schedule.ts';
-import { untilWritten } from '../../functions/pipeline/contested.ts';
+import { createNotes } from '#longhaul/azure/notes.js';
+import { createSchedules } from '#longhaul/azure/schedules.js';
+import { ConflictError } from '#longhaul/errors.js';
+import type { Schedule } from '#longhaul/model/schedule.js';
+import { untilWritten } from '#longhaul/record/contested.js';
 import { testStorage } from '../support/storage.ts';
 
 let storage: Awaited<ReturnType<typeof testStorage>>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
-import { pageOf } from '../../functions/azure/tables.ts';
+import { pageOf } from '#longhaul/azure/tables.js';
 
 const tokenOf = (at: number) =>
   Buffer.from(JSON.stringify({ nextPartitionKey: `${at}` })).toString('base64');

@@ -5,15 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { z } from 'zod';
-import { connectBus } from '../../functions/client/bus.ts';
+import { connectBus } from '#longhaul/client/bus.js';
 import {
   CallTimeoutError,
   RequestRefusedError,
   UnreachableError,
-} from '../../functions/client/errors.ts';
-import { connect } from '../../functions/client/http.ts';
-import { defineJob } from '../../functions/define-job.ts';
-import { readTopology } from '../../functions/model/topology.ts';
+} from '#longhaul/client/errors.js';
+import { connect } from '#longhaul/client/http.js';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { readTopology } from '#longhaul/model/topology.js';
 import { brokerProcess } from '../support/broker.ts';
 import { until } from '../support/until.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import type { BusClient } from '../../functions/client/bus.ts';
-import { connect } from '../../functions/client/http.ts';
-import { defineJob } from '../../functions/define-job.ts';
+import type { BusClient } from '#longhaul/client/bus.js';
+import { connect } from '#longhaul/client/http.js';
+import { defineJob } from '#longhaul/define/define-job.js';
 
 const add = defineJob({
   type: 'sums.add',

@@ -22,9 +22,9 @@ import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { Service } from 'kubernetes-models/v1/Service';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { parse, parseAllDocuments } from 'yaml';
+import { readTopology } from '#longhaul/model/topology.js';
+import { readSettings } from '#longhaul/settings.js';
 import { configFile, emulatorConfig } from '../../deploy/emulator.ts';
-import { readTopology } from '../../functions/model/topology.ts';
-import { readSettings } from '../../functions/settings.ts';
 import { root, testStack } from '../support/stack.ts';
 
 const read = (file: string) => readFileSync(join(root, file), 'utf8');

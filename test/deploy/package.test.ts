@@ -36,7 +36,7 @@ test('holds the bundle, its map, the host file and the topology; no tests, no so
     'topology.json',
   ]);
   const map = JSON.parse(await readFile(join(folder, 'dist/functions/index.js.map'), 'utf8'));
-  assert.ok(map.sources.some((source: string) => source.endsWith('functions/pipeline/execute.ts')));
+  assert.ok(map.sources.some((source: string) => source.endsWith('longhaul/src/run/execute.ts')));
   assert.equal(map.sourcesContent, undefined);
 });
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BlobServiceClient } from '@azure/storage-blob';
-import { startChild } from '../../local/child.ts';
-import { freePorts } from '../../local/ports.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { startChild } from '#service-bus/child.js';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
 
@@ -200,7 +200,7 @@ test('two hosts on one storage: one of them runs the timer', async () => {
   const { root, host, main = '', settings } = stack.options;
   const second = await startChild<{ port: number }>(
     'Functions host',
-    new URL('../../local/functions-host/process.js', import.meta.url),
+    new URL(import.meta.resolve('#dev/functions-host/host/process.js')),
     ['--root', root, '--host', host, '--port', String(http), '--main', main],
     {
       env: {

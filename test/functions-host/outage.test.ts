@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Outage } from '../../local/functions-host/outage.ts';
+import { Outage } from '#dev/functions-host/host/outage.js';
 
 const gone = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 const lost = Object.assign(new Error('The lock is lost'), { code: 'SessionLockLost' });

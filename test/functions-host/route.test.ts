@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compileRoute } from '../../local/functions-host/route.ts';
+import { compileRoute } from '#dev/functions-host/host/route.js';
 
 const rows: [template: string, path: string, params: Record<string, string> | undefined][] = [
   ['api/jobs', '/api/jobs', {}],

@@ -1,7 +1,7 @@
 /** The app under fuzz: what comes with it, and types that take, keep, hold and wait for anything. */
 import { z } from 'zod';
-import { registerApp } from '../../functions/app.ts';
-import { defineJob } from '../../functions/define-job.ts';
+import { registerApp } from '#longhaul/app.js';
+import { defineJob } from '#longhaul/define/define-job.js';
 import { catalogue } from '../../functions/jobs/catalogue.ts';
 
 const quick = { attempts: 2, backoff: { initial: '200ms', jitter: false } } as const;
@@ -37,4 +37,6 @@ const waiting = defineJob({
   },
 });
 
-registerApp([...catalogue, any, keyed, single, waiting]);
+registerApp([...catalogue, any, keyed, single, waiting], {
+  topology: new URL('../../../topology.json', import.meta.url),
+});

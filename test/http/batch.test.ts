@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvalidInputError } from '../../functions/errors.ts';
-import { answerBatch } from '../../functions/http/batch.ts';
+import { InvalidInputError } from '#longhaul/errors.js';
+import { answerBatch } from '#longhaul/http/batch.js';
 
 test('the answer to a batch of nonsense is bounded, and says of each item that it was refused', () => {
   const issues = Array.from({ length: 50 }, (_, n) => ({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { atMostEvery } from '../../functions/http/health.ts';
+import { atMostEvery } from '#longhaul/http/health.js';
 
 /** A clock that the test moves. */
 function clockOf() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import azure from '@azure/functions';
-import { Intake, OverloadedError } from '../../functions/http/intake.ts';
+import { Intake, OverloadedError } from '#longhaul/http/intake.js';
 
 const request = () => new azure.HttpRequest({ url: 'http://localhost/api/jobs', method: 'POST' });
 const miB = 1024 * 1024;

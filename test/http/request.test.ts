@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import azure from '@azure/functions';
-import { Feed } from '../../functions/http/feed.ts';
+import { fromJson } from '#longhaul/define/json.js';
+import { Feed } from '#longhaul/http/feed.js';
 import {
   idempotencyKey,
   knownTags,
@@ -10,8 +11,7 @@ import {
   preferredWaitMs,
   readItems,
   readJson,
-} from '../../functions/http/request.ts';
-import { fromJson } from '../../functions/pipeline/json.ts';
+} from '#longhaul/http/request.js';
 
 const asked = (headers: Record<string, string>, query: Record<string, string> = {}) =>
   new azure.HttpRequest({ url: 'http://localhost/', method: 'GET', headers, query });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { patched, toDefinition } from '../../functions/http/schedule-body.ts';
+import { patched, toDefinition } from '#longhaul/http/schedule-body.js';
 
 // RFC 7396, appendix A: original, patch, result. Of those whose result can be an input.
 const vectors: [unknown, unknown, unknown][] = [

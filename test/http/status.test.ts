@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toStatus } from '../../functions/http/status.ts';
-import type { JobRecord } from '../../functions/model/job-record.ts';
+import { toStatus } from '#longhaul/http/status.js';
+import type { JobRecord } from '#longhaul/model/job-record.js';
 
 test('a status shows nothing of how a job is run', () => {
   const at = '2026-11-21T12:00:00.000Z';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
 
 export interface Mailer {
   send(to: string, text: string, options: { idempotencyKey: string }): Promise<{ id: string }>;

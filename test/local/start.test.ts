@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePorts } from '../../local/ports.ts';
+import { freePorts } from '#dev/stack/ports.js';
 import { createClient } from '../support/client.ts';
 import { root } from '../support/stack.ts';
 import { until } from '../support/until.ts';
 
-const main = fileURLToPath(new URL('../../local/main.js', import.meta.url));
+const main = fileURLToPath(import.meta.resolve('#dev/cli/main.js'));
 let folder: string;
 let env: NodeJS.ProcessEnv;
 

@@ -8,7 +8,7 @@ import {
   isId,
   placeOf,
   slotOf,
-} from '../../functions/model/id.ts';
+} from '#longhaul/model/id.js';
 import { fc } from '../support/properties.ts';
 
 test('later ids sort first within a process, so that a scan lists the newest job first', () => {

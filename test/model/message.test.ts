@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromMessage, type JobMessage, toMessage } from '../../functions/model/message.ts';
+import { fromMessage, type JobMessage, toMessage } from '#longhaul/model/message.js';
 
 const job: JobMessage = {
   id: 'order:1',

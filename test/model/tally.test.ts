@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JobRecord } from '../../functions/model/job-record.ts';
-import { Tally } from '../../functions/tally.ts';
+import type { JobRecord } from '#longhaul/model/job-record.js';
+import { Tally } from '#longhaul/tally.js';
 
 test('the tally is one line a minute: ends by type and state, with sums of times; none when nothing ended', () => {
   const lines: string[] = [];

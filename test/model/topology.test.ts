@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readTopology } from '../../local/service-bus/start.ts';
+import { readTopology } from '#service-bus/start.js';
 import { root } from '../support/stack.ts';
 
 test('what is sent twice within an hour is dropped, on every queue that detects duplicates', async () => {

@@ -4,11 +4,11 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, mock, test } from 'node:test';
 import type { z } from 'zod';
-import { NonRetryableError, RetryAfterError } from '../../functions/errors.ts';
-import { callback, webCall } from '../../functions/jobs/built-in.ts';
-import { after as afterMs, timeoutSignal } from '../../functions/long-timer.ts';
-import { checkUrl } from '../../functions/outbound/address.ts';
-import { callOut } from '../../functions/outbound/call.ts';
+import { NonRetryableError, RetryAfterError } from '#longhaul/errors.js';
+import { after as afterMs, timeoutSignal } from '#longhaul/long-timer.js';
+import { checkUrl } from '#longhaul/outbound/address.js';
+import { callback, webCall } from '#longhaul/outbound/built-in.js';
+import { callOut } from '#longhaul/outbound/call.js';
 
 const outbound = {
   allowed: ['127.0.0.0/8'],

@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, describe, test } from 'node:test';
-import type { JobRequest } from '../../functions/define-job.ts';
-import { callback, webCall } from '../../functions/jobs/built-in.ts';
-import { type Outbound, secretHeadersOf, signersOf } from '../../functions/outbound/receivers.ts';
-import { readSettings } from '../../functions/settings.ts';
+import type { JobRequest } from '#longhaul/define/define-job.js';
+import { callback, webCall } from '#longhaul/outbound/built-in.js';
+import { type Outbound, secretHeadersOf, signersOf } from '#longhaul/outbound/receivers.js';
+import { readSettings } from '#longhaul/settings.js';
 import { receiveCallbacks } from './receive-callback.ts';
 
 const secretOf = (text: string) => `whsec_${Buffer.from(text.padEnd(32, '.')).toString('base64')}`;

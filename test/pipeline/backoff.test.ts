@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RetryAfterError } from '../../functions/errors.ts';
-import { waitMs } from '../../functions/pipeline/backoff.ts';
+import { RetryAfterError } from '#longhaul/errors.js';
+import { waitMs } from '#longhaul/fate/backoff.js';
 import { fc } from '../support/properties.ts';
 
 const error = new Error('x');

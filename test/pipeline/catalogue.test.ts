@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { DefinitionError } from '../../functions/errors.ts';
-import { JobTypes } from '../../functions/pipeline/catalogue.ts';
+import { JobTypes } from '#longhaul/define/catalogue.js';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { DefinitionError } from '#longhaul/errors.js';
 
 const topology = {
   lanes: [{ name: 'standard', plain: 'p', keyed: 'k', maxTimeout: '10m' as const }],

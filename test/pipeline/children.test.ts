@@ -1,10 +1,10 @@
 /** Groups of children: how many, whose, how they are sent, what is told of their failure. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Checkpoint } from '../../functions/pipeline/checkpoint.ts';
-import { beginGroup } from '../../functions/pipeline/children.ts';
-import { Lease } from '../../functions/pipeline/lease.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { submit } from '#longhaul/admit/submit.js';
+import { Checkpoint } from '#longhaul/handler/checkpoint.js';
+import { Lease } from '#longhaul/record/lease.js';
+import { beginGroup } from '#longhaul/wait/children.js';
 import { type AnyJob, typeOf } from './world/one-job.ts';
 import { World } from './world/world.ts';
 

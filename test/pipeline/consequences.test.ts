@@ -1,10 +1,10 @@
 /** What follows from a record alone, case by case; `outcome.test.ts` has what follows from each outcome. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { EndedRecord } from '../../functions/model/event.ts';
-import type { JobRecord } from '../../functions/model/job-record.ts';
-import type { JobMessage } from '../../functions/model/message.ts';
-import { consequences, settlementOf } from '../../functions/pipeline/consequences.ts';
+import { consequences, settlementOf } from '#longhaul/fate/consequences.js';
+import type { EndedRecord } from '#longhaul/model/event.js';
+import type { JobRecord } from '#longhaul/model/job-record.js';
+import type { JobMessage } from '#longhaul/model/message.js';
 
 const id = '7zzwfn1abc00000000000000';
 const at = '2026-11-21T12:00:00.000Z';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as hop } from 'node:timers/promises';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { onStrayRejection } from '../../functions/pipeline/on-behalf.ts';
+import { onStrayRejection } from '#longhaul/handler/on-behalf.js';
+import { cancel } from '#longhaul/wait/cancel.js';
 import { run, start } from './world/one-job.ts';
 
 const hops = async (count: number) => {

@@ -1,7 +1,7 @@
 /** What counts against a job. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { watchDeadLetters } from '../../functions/pipeline/dead-letters.ts';
+import { watchDeadLetters } from '#longhaul/run/dead-letters.js';
 import { type AnyJob, start } from './world/one-job.ts';
 import { death } from './world/tamper.ts';
 import type { Trouble } from './world/world.ts';

@@ -1,9 +1,9 @@
 /** The watch of what the broker gave up on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blobContentType } from '../../functions/model/message.ts';
-import { watchDeadLetters } from '../../functions/pipeline/dead-letters.ts';
-import type { DeadLetter } from '../../functions/pipeline/ports.ts';
+import { blobContentType } from '#longhaul/model/message.js';
+import type { DeadLetter } from '#longhaul/ports.js';
+import { watchDeadLetters } from '#longhaul/run/dead-letters.js';
 import { typeOf } from './world/one-job.ts';
 import { World } from './world/world.ts';
 

@@ -1,10 +1,10 @@
 /** Children of children: how deep they go, and what becomes of them when one above them falls. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JobRequest } from '../../functions/define-job.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { isOrphan } from '../../functions/pipeline/children.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { submit } from '#longhaul/admit/submit.js';
+import type { JobRequest } from '#longhaul/define/define-job.js';
+import { cancel } from '#longhaul/wait/cancel.js';
+import { isOrphan } from '#longhaul/wait/children.js';
 import { typeOf } from './world/one-job.ts';
 import { World } from './world/world.ts';
 

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { idOfChild } from '../../functions/model/id.ts';
-import { toMessage } from '../../functions/model/message.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { retry } from '../../functions/pipeline/retry.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
-import { tellEvent } from '../../functions/pipeline/tell-event.ts';
+import { retry } from '#longhaul/admit/retry.js';
+import { submit } from '#longhaul/admit/submit.js';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { idOfChild } from '#longhaul/model/id.js';
+import { toMessage } from '#longhaul/model/message.js';
+import { cancel } from '#longhaul/wait/cancel.js';
+import { tellEvent } from '#longhaul/wait/tell-event.js';
 import { run, start, typeOf } from './world/one-job.ts';
 import { type Trouble, World } from './world/world.ts';
 

@@ -1,14 +1,14 @@
 /** Equal submits, with and without Idempotency-Keys, by processes that die, while jobs end and expire. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Duration } from '../../functions/define-job.ts';
-import { EqualJobError } from '../../functions/errors.ts';
-import { hasEnded } from '../../functions/model/job-record.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { submitOnce } from '../../functions/pipeline/idempotency.ts';
-import { retry } from '../../functions/pipeline/retry.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
-import { submitMany } from '../../functions/pipeline/submit-many.ts';
+import { submitOnce } from '#longhaul/admit/idempotency.js';
+import { retry } from '#longhaul/admit/retry.js';
+import { submit } from '#longhaul/admit/submit.js';
+import { submitMany } from '#longhaul/admit/submit-many.js';
+import type { Duration } from '#longhaul/define/define-job.js';
+import { EqualJobError } from '#longhaul/errors.js';
+import { hasEnded } from '#longhaul/model/job-record.js';
+import { cancel } from '#longhaul/wait/cancel.js';
 import { fc } from '../support/properties.ts';
 import { typeOf } from './world/one-job.ts';
 import { type Trouble, World } from './world/world.ts';

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { hasEnded } from '../../functions/model/job-record.ts';
-import { messageIdOf } from '../../functions/model/names.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { submit } from '#longhaul/admit/submit.js';
+import { hasEnded } from '#longhaul/model/job-record.js';
+import { messageIdOf } from '#longhaul/model/names.js';
 import { fc } from '../support/properties.ts';
 import { typeOf } from './world/one-job.ts';
 import { sent } from './world/stranger.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Gate, type Place } from '../../functions/pipeline/gate.ts';
+import { Gate, type Place } from '#longhaul/run/gate.js';
 
 const lanes = [{ name: 'urgent' }, { name: 'standard' }];
 

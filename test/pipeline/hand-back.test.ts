@@ -1,8 +1,8 @@
 /** How messages go back that were not run to their end. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { handBack, hold } from '../../functions/pipeline/hand-back.ts';
-import type { Delivery, Notes } from '../../functions/pipeline/ports.ts';
+import type { Delivery, Notes } from '#longhaul/ports.js';
+import { handBack, hold } from '#longhaul/run/hand-back.js';
 
 /** A process whose timers ring at once, and storage that answers after so many looks. */
 function holding({ answersAfter = 0 } = {}) {

@@ -1,10 +1,10 @@
 /** `Idempotency-Key`, case by case. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JobPolicy } from '../../functions/define-job.ts';
-import { IdempotencyKeyReusedError, InvalidInputError } from '../../functions/errors.ts';
-import { submitOnce } from '../../functions/pipeline/idempotency.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { submitOnce } from '#longhaul/admit/idempotency.js';
+import { submit } from '#longhaul/admit/submit.js';
+import type { JobPolicy } from '#longhaul/define/define-job.js';
+import { IdempotencyKeyReusedError, InvalidInputError } from '#longhaul/errors.js';
 import { typeOf } from './world/one-job.ts';
 import { World } from './world/world.ts';
 

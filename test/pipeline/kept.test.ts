@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as hop } from 'node:timers/promises';
 import { z } from 'zod';
-import { cancel } from '../../functions/pipeline/cancel.ts';
+import { cancel } from '#longhaul/wait/cancel.js';
 import { type Handler, run, start } from './world/one-job.ts';
 import { diesDuringItsFirstWrite, hops, slowRecords, tamper } from './world/tamper.ts';
 import type { Trouble } from './world/world.ts';

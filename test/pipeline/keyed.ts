@@ -1,11 +1,11 @@
 /** Jobs of one key that fast-check makes up: in what order they run, and what they leave in its state. */
 import assert from 'node:assert/strict';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { hasEnded } from '../../functions/model/job-record.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { retry } from '../../functions/pipeline/retry.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { retry } from '#longhaul/admit/retry.js';
+import { submit } from '#longhaul/admit/submit.js';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { hasEnded } from '#longhaul/model/job-record.js';
+import { cancel } from '#longhaul/wait/cancel.js';
 import { fc } from '../support/properties.ts';
 import { attempts, Ledger, programType, runAll } from './program-type.ts';
 import { type Op, program, work } from './programs.ts';

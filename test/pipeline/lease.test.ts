@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConflictError, LockLostError, LonghaulError } from '../../functions/errors.ts';
-import type { JobRecord } from '../../functions/model/job-record.ts';
-import { Lease } from '../../functions/pipeline/lease.ts';
-import type { Records } from '../../functions/pipeline/ports.ts';
+import { ConflictError, LockLostError, LonghaulError } from '#longhaul/errors.js';
+import type { JobRecord } from '#longhaul/model/job-record.js';
+import type { Records } from '#longhaul/ports.js';
+import { Lease } from '#longhaul/record/lease.js';
 
 const queued: JobRecord = {
   id: 'j',

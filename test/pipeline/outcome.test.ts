@@ -7,11 +7,11 @@ import {
   NonRetryableError,
   RetryAfterError,
   UnknownJobTypeError,
-} from '../../functions/errors.ts';
-import type { Ending, JobRecord, Waits } from '../../functions/model/job-record.ts';
-import type { JobMessage } from '../../functions/model/message.ts';
-import { consequences } from '../../functions/pipeline/consequences.ts';
-import { type Decisive, decide } from '../../functions/pipeline/outcome.ts';
+} from '#longhaul/errors.js';
+import { consequences } from '#longhaul/fate/consequences.js';
+import { type Decisive, decide } from '#longhaul/fate/outcome.js';
+import type { Ending, JobRecord, Waits } from '#longhaul/model/job-record.js';
+import type { JobMessage } from '#longhaul/model/message.js';
 
 const now = new Date('2026-11-21T12:00:00.000Z');
 const id = '7zzwfn1abc00000000000000';

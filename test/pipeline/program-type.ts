@@ -1,9 +1,9 @@
 /** The job type that runs the programs, and notes what they did. */
 import { setImmediate as hop } from 'node:timers/promises';
 import { z } from 'zod';
-import { type Duration, defineJob, type Job } from '../../functions/define-job.ts';
-import { EventTimeoutError } from '../../functions/errors.ts';
-import { callbackType } from '../../functions/model/event.ts';
+import { type Duration, defineJob, type Job } from '#longhaul/define/define-job.js';
+import { EventTimeoutError } from '#longhaul/errors.js';
+import { callbackType } from '#longhaul/model/event.js';
 import type { Call, EventName, Op } from './programs.ts';
 import { began, type World } from './world/world.ts';
 

@@ -1,6 +1,6 @@
 /** What `docs/promises.md` says of a job, sentence by sentence, as something that can be asserted. */
 import assert from 'node:assert/strict';
-import { hasEnded, type JobRecord } from '../../functions/model/job-record.ts';
+import { hasEnded, type JobRecord } from '#longhaul/model/job-record.js';
 import { attempts, type Ledger } from './program-type.ts';
 import type { Op } from './programs.ts';
 import type { World } from './world/world.ts';

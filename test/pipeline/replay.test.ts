@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as hop } from 'node:timers/promises';
-import { tellEvent } from '../../functions/pipeline/tell-event.ts';
+import { tellEvent } from '#longhaul/wait/tell-event.js';
 import { large, run, start } from './world/one-job.ts';
 
 describe('values kept side by side', () => {

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as hop } from 'node:timers/promises';
-import { RetryAfterError } from '../../functions/errors.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { retry } from '../../functions/pipeline/retry.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
-import { tellEvent } from '../../functions/pipeline/tell-event.ts';
+import { retry } from '#longhaul/admit/retry.js';
+import { submit } from '#longhaul/admit/submit.js';
+import { RetryAfterError } from '#longhaul/errors.js';
+import { cancel } from '#longhaul/wait/cancel.js';
+import { tellEvent } from '#longhaul/wait/tell-event.js';
 import { run, start, typeOf } from './world/one-job.ts';
 import { type Trouble, World } from './world/world.ts';
 

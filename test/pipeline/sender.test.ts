@@ -1,12 +1,12 @@
 /** What is believed of a message that the app did not send. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createSeal } from '../../functions/azure/seal.ts';
-import { idOfChild, idOfOccurrence } from '../../functions/model/id.ts';
-import { fromMessage, type IncomingMessage, toMessage } from '../../functions/model/message.ts';
-import { messageIdOf } from '../../functions/model/names.ts';
-import { retry } from '../../functions/pipeline/retry.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { retry } from '#longhaul/admit/retry.js';
+import { submit } from '#longhaul/admit/submit.js';
+import { createSeal } from '#longhaul/azure/seal.js';
+import { idOfChild, idOfOccurrence } from '#longhaul/model/id.js';
+import { fromMessage, type IncomingMessage, toMessage } from '#longhaul/model/message.js';
+import { messageIdOf } from '#longhaul/model/names.js';
 import { typeOf } from './world/one-job.ts';
 import { sent } from './world/stranger.ts';
 import { World } from './world/world.ts';

@@ -1,10 +1,10 @@
 /** What follows from a decided record beyond its sends: who hears of it, and what is kept. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { QueueNotFoundError } from '../../functions/errors.ts';
-import type { OutgoingMessage } from '../../functions/model/message.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { sendAll } from '../../functions/pipeline/settle.ts';
+import { QueueNotFoundError } from '#longhaul/errors.js';
+import { sendAll } from '#longhaul/fate/settle.js';
+import type { OutgoingMessage } from '#longhaul/model/message.js';
+import { cancel } from '#longhaul/wait/cancel.js';
 import { type Handler, start } from './world/one-job.ts';
 import { tamper } from './world/tamper.ts';
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { defineJob, type Job } from '../../functions/define-job.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
+import { submit } from '#longhaul/admit/submit.js';
+import { defineJob, type Job } from '#longhaul/define/define-job.js';
 import { World } from './world/world.ts';
 
 /** Runs the first version, which fails after its steps, then the second. */

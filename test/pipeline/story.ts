@@ -1,9 +1,10 @@
 /** A made-up program, and what befalls it: lived through from its submit to its end. */
-import type { Duration } from '../../functions/define-job.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { retry } from '../../functions/pipeline/retry.ts';
-import { submit } from '../../functions/pipeline/submit.ts';
-import { tellEvent } from '../../functions/pipeline/tell-event.ts';
+
+import { retry } from '#longhaul/admit/retry.js';
+import { submit } from '#longhaul/admit/submit.js';
+import type { Duration } from '#longhaul/define/define-job.js';
+import { cancel } from '#longhaul/wait/cancel.js';
+import { tellEvent } from '#longhaul/wait/tell-event.js';
 import { fc } from '../support/properties.ts';
 import { callbackStub, Ledger, programType } from './program-type.ts';
 import { type Op, program } from './programs.ts';

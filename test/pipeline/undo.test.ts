@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as hop } from 'node:timers/promises';
-import { cancel } from '../../functions/pipeline/cancel.ts';
+import { cancel } from '#longhaul/wait/cancel.js';
 import { type Ran, run, start } from './world/one-job.ts';
 import { hops } from './world/tamper.ts';
 

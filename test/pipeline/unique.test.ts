@@ -1,9 +1,9 @@
 /** Which job stands for an equal one, and for how long. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JobRecord, State } from '../../functions/model/job-record.ts';
-import { JobTypes } from '../../functions/pipeline/catalogue.ts';
-import { standsFor, uniqueName } from '../../functions/pipeline/unique.ts';
+import { standsFor, uniqueName } from '#longhaul/admit/unique.js';
+import { JobTypes } from '#longhaul/define/catalogue.js';
+import type { JobRecord, State } from '#longhaul/model/job-record.js';
 import { typeOf } from './world/one-job.ts';
 
 const now = new Date('2026-11-21T12:00:00Z');

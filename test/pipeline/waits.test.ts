@@ -1,9 +1,9 @@
 /** Waits, case by case; `replay.test.ts` has what later runs make of them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Catalogue } from '../../functions/define-job.ts';
-import { cancel } from '../../functions/pipeline/cancel.ts';
-import { tellEvent } from '../../functions/pipeline/tell-event.ts';
+import type { Catalogue } from '#longhaul/define/define-job.js';
+import { cancel } from '#longhaul/wait/cancel.js';
+import { tellEvent } from '#longhaul/wait/tell-event.js';
 import { type AnyJob, type Handler, type Ran, run, start, typeOf } from './world/one-job.ts';
 import { death, hops } from './world/tamper.ts';
 import type { Trouble } from './world/world.ts';

@@ -2,20 +2,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { BadRequestError, ScheduleNotFoundError } from '../../functions/errors.ts';
-import { toDefinition } from '../../functions/http/schedule-body.ts';
-import { idOfOccurrence } from '../../functions/model/id.ts';
-import type { Schedule, ScheduleDefinition } from '../../functions/model/schedule.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { BadRequestError, ScheduleNotFoundError } from '#longhaul/errors.js';
+import { toDefinition } from '#longhaul/http/schedule-body.js';
+import { idOfOccurrence } from '#longhaul/model/id.js';
+import type { Schedule, ScheduleDefinition } from '#longhaul/model/schedule.js';
 import {
   findSchedule,
   patchSchedule,
   putSchedule,
   removeSchedule,
   runNow,
-} from '../../functions/schedules/change.ts';
-import { tick } from '../../functions/schedules/tick.ts';
-import { nextTime } from '../../functions/schedules/times.ts';
+} from '#longhaul/schedules/change.js';
+import { tick } from '#longhaul/schedules/tick.js';
+import { nextTime } from '#longhaul/schedules/times.js';
 import { type Run, Schedulers, type Trouble } from './world.ts';
 
 const second = 1_000;

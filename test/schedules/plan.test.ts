@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import type { Schedule } from '../../functions/model/schedule.ts';
-import { putSchedule } from '../../functions/schedules/change.ts';
-import { ended, plan } from '../../functions/schedules/plan.ts';
-import { tick } from '../../functions/schedules/tick.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
+import type { Schedule } from '#longhaul/model/schedule.js';
+import { putSchedule } from '#longhaul/schedules/change.js';
+import { ended, plan } from '#longhaul/schedules/plan.js';
+import { tick } from '#longhaul/schedules/tick.js';
 import { World } from '../pipeline/world/world.ts';
 
 const hourly: Schedule = {

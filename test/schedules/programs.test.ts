@@ -5,15 +5,10 @@
  * looks further.
  */
 import { test } from 'node:test';
-import { defineJob } from '../../functions/define-job.ts';
-import type { ScheduleDefinition } from '../../functions/model/schedule.ts';
-import {
-  patchSchedule,
-  putSchedule,
-  removeSchedule,
-  runNow,
-} from '../../functions/schedules/change.ts';
-import { syncDeclared } from '../../functions/schedules/declared.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
+import type { ScheduleDefinition } from '#longhaul/model/schedule.js';
+import { patchSchedule, putSchedule, removeSchedule, runNow } from '#longhaul/schedules/change.js';
+import { syncDeclared } from '#longhaul/schedules/declared.js';
 import { fc } from '../support/properties.ts';
 import { type Conditions, judge } from './model.ts';
 import { lasting, Schedulers, type Trouble } from './world.ts';

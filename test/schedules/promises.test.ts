@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { hasEnded, type JobRecord } from '../../functions/model/job-record.ts';
-import type { Schedule, ScheduleDefinition } from '../../functions/model/schedule.ts';
-import { putSchedule } from '../../functions/schedules/change.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { hasEnded, type JobRecord } from '#longhaul/model/job-record.js';
+import type { Schedule, ScheduleDefinition } from '#longhaul/model/schedule.js';
+import { putSchedule } from '#longhaul/schedules/change.js';
 import { type Trouble, World } from '../pipeline/world/world.ts';
 import { fc } from '../support/properties.ts';
 

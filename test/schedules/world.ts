@@ -5,17 +5,17 @@
  */
 
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { ConflictError } from '../../functions/errors.ts';
-import { idOfOccurrence } from '../../functions/model/id.ts';
-import { type EndState, hasEnded, type JobRecord } from '../../functions/model/job-record.ts';
-import type { OutgoingMessage } from '../../functions/model/message.ts';
-import type { Schedule } from '../../functions/model/schedule.ts';
-import { JobTypes } from '../../functions/pipeline/catalogue.ts';
-import { Slots } from '../../functions/pipeline/key.ts';
-import type { Stored } from '../../functions/pipeline/ports.ts';
-import type { Scheduling } from '../../functions/schedules/apply.ts';
-import { runEnded, tick } from '../../functions/schedules/tick.ts';
+import { Slots } from '#longhaul/admit/key.js';
+import { JobTypes } from '#longhaul/define/catalogue.js';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { ConflictError } from '#longhaul/errors.js';
+import { idOfOccurrence } from '#longhaul/model/id.js';
+import { type EndState, hasEnded, type JobRecord } from '#longhaul/model/job-record.js';
+import type { OutgoingMessage } from '#longhaul/model/message.js';
+import type { Schedule } from '#longhaul/model/schedule.js';
+import type { Stored } from '#longhaul/ports.js';
+import type { Scheduling } from '#longhaul/schedules/apply.js';
+import { runEnded, tick } from '#longhaul/schedules/tick.js';
 import { ScheduleStore } from '../support/schedules.ts';
 
 export type Trouble =

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
-import { idOfOccurrence } from '../../functions/model/id.ts';
-import type { ScheduleDefinition } from '../../functions/model/schedule.ts';
-import { putSchedule } from '../../functions/schedules/change.ts';
-import { tick } from '../../functions/schedules/tick.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { idOfOccurrence } from '#longhaul/model/id.js';
+import type { ScheduleDefinition } from '#longhaul/model/schedule.js';
+import { putSchedule } from '#longhaul/schedules/change.js';
+import { tick } from '#longhaul/schedules/tick.js';
 import { World } from '../pipeline/world/world.ts';
 
 const began = Date.parse('2027-12-31T22:00:00Z');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 import { administrationOf } from '../support/administration.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Reader, Writer } from '../../local/service-bus/store/binary.ts';
+import { Reader, Writer } from '#service-bus/store/binary.js';
 import { fc } from '../support/properties.ts';
 
 type Value =

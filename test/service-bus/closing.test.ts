@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea from 'rhea';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 import { until } from '../support/until.ts';
 import { attach, code, credit, frame, hello, wire } from '../support/wire.ts';
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const command = fileURLToPath(new URL('../../local/service-bus/process.js', import.meta.url));
+const command = fileURLToPath(new URL(import.meta.resolve('#service-bus/process.js')));
 let folder: string;
 let good: string;
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { ClassicLevel } from 'classic-level';
-import { start } from '../../local/service-bus/start.ts';
+import { start } from '#service-bus/start.js';
 
 const queues = [{ name: 'q' }];
 const sent = 20;

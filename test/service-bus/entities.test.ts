@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { Duplicates } from '../../local/service-bus/entity/duplicates.ts';
-import { ServiceBusFault } from '../../local/service-bus/entity/errors.ts';
-import { compileFilter } from '../../local/service-bus/entity/sql.ts';
-import { fanOut } from '../../local/service-bus/entity/topic.ts';
-import { EntityJournal, Journal } from '../../local/service-bus/store/journal.ts';
+import { Duplicates } from '#service-bus/entity/duplicates.js';
+import { ServiceBusFault } from '#service-bus/entity/errors.js';
+import { compileFilter } from '#service-bus/entity/sql.js';
+import { fanOut } from '#service-bus/entity/topic.js';
+import { EntityJournal, Journal } from '#service-bus/store/journal.js';
 import { content, keptStore, movedClock, namespaceOf, Taker } from '../support/bus.ts';
 
 const at = (ms: number) => ({

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import rhea from 'rhea';
-import type { Clock } from '../../local/clock.ts';
 import {
   formatMessage,
   parseMessage,
   withApplicationProperties,
-} from '../../local/service-bus/amqp/message.ts';
-import { Deadlines } from '../../local/service-bus/entity/deadlines.ts';
-import { Order } from '../../local/service-bus/entity/order.ts';
+} from '#service-bus/amqp/message.js';
+import type { Clock } from '#service-bus/clock.js';
+import { Deadlines } from '#service-bus/entity/deadlines.js';
+import { Order } from '#service-bus/entity/order.js';
 import { fc } from '../support/properties.ts';
 
 function movedClock(): Clock & { advance(ms: number): void } {

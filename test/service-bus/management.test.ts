@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea, { type Message } from 'rhea';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 import { plainConnection } from '../support/plain.ts';
 
 let broker: Broker;

@@ -5,9 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ServiceBusFault } from '../../local/service-bus/entity/errors.ts';
-import type { Session } from '../../local/service-bus/entity/session.ts';
-import type { Namespace } from '../../local/service-bus/namespace.ts';
+import { ServiceBusFault } from '#service-bus/entity/errors.js';
+import type { Session } from '#service-bus/entity/session.js';
+import type { Namespace } from '#service-bus/namespace.js';
 import { content, keptStore, movedClock, namespaceOf, Taker } from '../support/bus.ts';
 import { type Action as ActionOf, doesAsTheModel } from '../support/model.ts';
 

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { ServiceBusFault } from '../../local/service-bus/entity/errors.ts';
-import type { Namespace } from '../../local/service-bus/namespace.ts';
+import { ServiceBusFault } from '#service-bus/entity/errors.js';
+import type { Namespace } from '#service-bus/namespace.js';
 import { content, keptStore, movedClock, namespaceOf, Taker } from '../support/bus.ts';
 import { type Action as ActionOf, doesAsTheModel } from '../support/model.ts';
 

@@ -9,7 +9,7 @@ import {
   type ServiceBusReceivedMessage,
   type ServiceBusReceiver,
 } from '@azure/service-bus';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 
 const queues = [
   { name: 'plain', requiresSession: false, maxDeliveryCount: 3, lockDuration: 'PT1S' },

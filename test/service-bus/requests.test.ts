@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea from 'rhea';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 
 let broker: Broker;
 let client: ServiceBusClient;

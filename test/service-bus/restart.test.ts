@@ -26,7 +26,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 async function broker(...more: string[]) {
-  const child = fork(new URL('../../local/service-bus/process.js', import.meta.url), [
+  const child = fork(new URL(import.meta.resolve('#service-bus/process.js')), [
     '--topology',
     join(folder, 'topology.json'),
     '--data',

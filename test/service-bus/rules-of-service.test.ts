@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient, type ServiceBusReceiver } from '@azure/service-bus';
 import rhea, { type Message } from 'rhea';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 import { administrationOf } from '../support/administration.ts';
 import { content, movedClock, namespaceOf, Taker } from '../support/bus.ts';
 import { plainConnection } from '../support/plain.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { type Message, newMessage } from '../../local/service-bus/entity/message.ts';
-import { Segments } from '../../local/service-bus/store/segments.ts';
+import { type Message, newMessage } from '#service-bus/entity/message.js';
+import { Segments } from '#service-bus/store/segments.js';
 
 const limits = { mostEntries: 5, mostBytes: 1000, sparseFrom: 12 };
 

@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  compileAction,
-  compileFilter,
-  type Look,
-  type Value,
-} from '../../local/service-bus/entity/sql.ts';
+import { compileAction, compileFilter, type Look, type Value } from '#service-bus/entity/sql.js';
 import { fc } from '../support/properties.ts';
 
 const message: Record<string, Value> = {

@@ -7,7 +7,7 @@ import {
   type ServiceBusMessage,
   type ServiceBusReceivedMessage,
 } from '@azure/service-bus';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 
 let broker: Broker;
 let client: ServiceBusClient;

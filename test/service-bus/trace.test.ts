@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ServiceBusClient } from '@azure/service-bus';
 
-const command = fileURLToPath(new URL('../../local/service-bus/process.js', import.meta.url));
+const command = fileURLToPath(new URL(import.meta.resolve('#service-bus/process.js')));
 
 /** Starts the command as a user does, passes one message through, and answers what it logged. */
 async function logOf(env: NodeJS.ProcessEnv): Promise<string> {

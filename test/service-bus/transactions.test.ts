@@ -1,7 +1,7 @@
 /** Transactions, by a plain client: no JavaScript SDK offers them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Broker, start } from '../../local/service-bus/start.ts';
+import { type Broker, start } from '#service-bus/start.js';
 import { plainConnection } from '../support/plain.ts';
 import { requestsTo, types } from '../support/requests.ts';
 import {

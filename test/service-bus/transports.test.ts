@@ -12,7 +12,7 @@ import { ServiceBusClient, type WebSocketImpl } from '@azure/service-bus';
 import rhea from 'rhea';
 import { generate } from 'selfsigned';
 import WebSocket from 'ws';
-import { type Broker, type BrokerOptions, start } from '../../local/service-bus/start.ts';
+import { type Broker, type BrokerOptions, start } from '#service-bus/start.js';
 import { administrationOf } from '../support/administration.ts';
 import { until } from '../support/until.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
-import { start } from '../../local/service-bus/start.ts';
+import { start } from '#service-bus/start.js';
 import { plainConnection } from '../support/plain.ts';
 import { types } from '../support/requests.ts';
 import {

@@ -6,15 +6,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { z } from 'zod';
-import { type BusClient, connectBus } from '../../functions/client/bus.ts';
-import {
-  CallTimeoutError,
-  JobFailedError,
-  RequestRefusedError,
-} from '../../functions/client/errors.ts';
-import { connect } from '../../functions/client/http.ts';
-import type { Caller, WaitOptions } from '../../functions/client/types.ts';
-import { defineJob } from '../../functions/define-job.ts';
+import { type BusClient, connectBus } from '#longhaul/client/bus.js';
+import { CallTimeoutError, JobFailedError, RequestRefusedError } from '#longhaul/client/errors.js';
+import { connect } from '#longhaul/client/http.js';
+import type { Caller, WaitOptions } from '#longhaul/client/types.js';
+import { defineJob } from '#longhaul/define/define-job.js';
 import { crashableStack } from '../support/crashable.ts';
 
 // What another app knows of those in `support/app.ts`.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
-import { idOfOccurrence } from '../../functions/model/id.ts';
+import { idOfOccurrence } from '#longhaul/model/id.js';
 import { createClient, type Problem } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';

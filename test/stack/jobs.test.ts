@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
-import type { Stack } from '../../local/stack.ts';
+import type { Stack } from '#dev/stack/stack.js';
 import { createClient, type Problem, type Status } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';

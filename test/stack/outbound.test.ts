@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { CloudEvent } from 'cloudevents';
 import { Webhook } from 'standardwebhooks';
-import { checkUrl } from '../../functions/outbound/address.ts';
+import { checkUrl } from '#longhaul/outbound/address.js';
 import { createClient, type Problem, type Status } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 import { until } from '../support/until.ts';
@@ -184,7 +184,7 @@ describe('a web call', () => {
 });
 
 test('a name is refused by the addresses that it has', async () => {
-  const { callOut } = await import('../../functions/outbound/call.ts');
+  const { callOut } = await import('#longhaul/outbound/call.js');
   const call = {
     ...{ url: url.replace('127.0.0.1', 'localhost'), method: 'GET', headers: {} },
     ...{ timeoutMs: 5000, signal: new AbortController().signal },

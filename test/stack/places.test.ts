@@ -7,12 +7,12 @@ import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { TableClient } from '@azure/data-tables';
 import { ServiceBusClient } from '@azure/service-bus';
-import { connectBus } from '../../functions/client/bus.ts';
-import { readTopology } from '../../functions/model/topology.ts';
-import { azuriteConnectionString, startAzurite } from '../../local/azurite.ts';
-import type { StartedChild } from '../../local/child.ts';
-import { freePorts } from '../../local/ports.ts';
-import { type StackOptions, startFunctions, startServiceBus } from '../../local/stack.ts';
+import { azuriteConnectionString, startAzurite } from '#dev/azurite/azurite.js';
+import { freePorts } from '#dev/stack/ports.js';
+import { type StackOptions, startFunctions, startServiceBus } from '#dev/stack/stack.js';
+import { connectBus } from '#longhaul/client/bus.js';
+import { readTopology } from '#longhaul/model/topology.js';
+import type { StartedChild } from '#service-bus/child.js';
 import { createClient, type Status } from '../support/client.ts';
 import { root } from '../support/stack.ts';
 
@@ -30,7 +30,8 @@ interface Topology {
 /** An app whose topology says so, beside the build that the tests run. */
 async function appIn(home: string): Promise<Topology> {
   await cp(join(root, 'dist'), join(home, 'dist'), { recursive: true });
-  await symlink(join(root, 'node_modules'), join(home, 'node_modules'));
+  for (const name of ['node_modules', 'packages'])
+    await symlink(join(root, name), join(home, name));
   for (const name of ['package.json', 'host.json']) await cp(join(root, name), join(home, name));
   const topology = JSON.parse(await readFile(join(root, 'topology.json'), 'utf8')) as Topology;
   for (const lane of topology.lanes) if (lane.name === 'bulk') lane.bus = 'b';

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { parse } from 'csv-parse/sync';
 import sharp from 'sharp';
-import type { Stack } from '../../local/stack.ts';
+import type { Stack } from '#dev/stack/stack.js';
 import { createClient } from '../support/client.ts';
 import { testStack } from '../support/stack.ts';
 

@@ -2,11 +2,11 @@
 import { access, appendFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { registerApp } from '../../functions/app.ts';
-import { defineJob } from '../../functions/define-job.ts';
-import { NonRetryableError } from '../../functions/errors.ts';
+import { registerApp } from '#longhaul/app.js';
+import { defineJob } from '#longhaul/define/define-job.js';
+import { NonRetryableError } from '#longhaul/errors.js';
+import { simulation } from '#longhaul/outbound/simulation.js';
 import { catalogue } from '../../functions/jobs/catalogue.ts';
-import { simulation } from '../../functions/jobs/simulation.ts';
 import { carelessJobs } from './careless-jobs.ts';
 import { memoryBatch } from './memory-batch.ts';
 import { waitingJobs } from './waiting-jobs.ts';
@@ -234,4 +234,4 @@ const all = [
   recurring,
   simulation(memoryBatch()),
 ];
-registerApp(all, { on });
+registerApp(all, { topology: new URL('../../../topology.json', import.meta.url), on });

@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type StartedChild, startChild } from '../../local/child.ts';
-import { freePorts } from '../../local/ports.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { type StartedChild, startChild } from '#service-bus/child.js';
 
 export async function brokerProcess(topology: object, { durable = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-broker-'));
@@ -16,7 +16,7 @@ export async function brokerProcess(topology: object, { durable = false } = {}) 
   const start = () =>
     startChild<{ connectionString: string }>(
       'broker',
-      new URL('../../local/service-bus/process.js', import.meta.url),
+      new URL(import.meta.resolve('#service-bus/process.js')),
       ['--topology', file, '--port', String(port), ...data],
     );
   let child: StartedChild<{ connectionString: string }> = await start();

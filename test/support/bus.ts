@@ -1,13 +1,13 @@
 /** The broker's entities without a socket: a clock that the test moves, a store that it can hurt. */
 import rhea from 'rhea';
-import type { Content } from '../../local/service-bus/amqp/message.ts';
-import { parseMessage } from '../../local/service-bus/amqp/message.ts';
-import type { Consumer } from '../../local/service-bus/entity/consumer.ts';
-import type { Message } from '../../local/service-bus/entity/message.ts';
-import { topologySchema } from '../../local/service-bus/entity/settings.ts';
-import { Namespace } from '../../local/service-bus/namespace.ts';
-import type { Store } from '../../local/service-bus/store/journal.ts';
-import type { BrokerClock } from '../../local/service-bus/time.ts';
+import type { Content } from '#service-bus/amqp/message.js';
+import { parseMessage } from '#service-bus/amqp/message.js';
+import type { Consumer } from '#service-bus/entity/consumer.js';
+import type { Message } from '#service-bus/entity/message.js';
+import { topologySchema } from '#service-bus/entity/settings.js';
+import { Namespace } from '#service-bus/namespace.js';
+import type { Store } from '#service-bus/store/journal.js';
+import type { BrokerClock } from '#service-bus/time.js';
 
 export interface MovedClock extends BrokerClock {
   /** Time passes, on the wall too. */

@@ -1,7 +1,7 @@
 /** Handlers that forget to wait, leave promises behind, or block the process. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
 
 /** A promise that is rejected later, when nobody looks. */
 const stray = defineJob({

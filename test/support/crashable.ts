@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { azuriteConnectionString, startAzurite } from '../../local/azurite.ts';
-import type { StartedChild } from '../../local/child.ts';
-import { freePorts } from '../../local/ports.ts';
-import { type StackOptions, startFunctions, startServiceBus } from '../../local/stack.ts';
+import { azuriteConnectionString, startAzurite } from '#dev/azurite/azurite.js';
+import { freePorts } from '#dev/stack/ports.js';
+import { type StackOptions, startFunctions, startServiceBus } from '#dev/stack/stack.js';
+import type { StartedChild } from '#service-bus/child.js';
 import { isAlive } from './alive.ts';
 import {
   type Between,

@@ -4,7 +4,7 @@ import { ReadableStream } from 'node:stream/web';
 import { setTimeout as pause } from 'node:timers/promises';
 import { app, type InvocationContext, type Timer } from '@azure/functions';
 import { ServiceBusClient } from '@azure/service-bus';
-import { type SdkBinding, toDelivery } from '../../functions/azure/delivery.ts';
+import { type SdkBinding, toDelivery } from '#longhaul/azure/delivery.js';
 
 const notes: Record<string, unknown>[] = [];
 const note = (what: string, more: object = {}) => void notes.push({ what, ...more });

@@ -1,4 +1,4 @@
-import type { Batch, BatchTask } from '../../functions/jobs/simulation.ts';
+import type { Batch, BatchTask } from '#longhaul/outbound/simulation.js';
 
 /** A Batch account whose tasks end at once; with the seed 13 the first part fails. */
 export function memoryBatch(): Batch {

@@ -1,7 +1,7 @@
 /** Schedules in memory, with what the port promises. */
-import { ConflictError } from '../../functions/errors.ts';
-import { type Schedule, wakeAt } from '../../functions/model/schedule.ts';
-import type { Schedules, StoredSchedule } from '../../functions/pipeline/ports.ts';
+import { ConflictError } from '#longhaul/errors.js';
+import { type Schedule, wakeAt } from '#longhaul/model/schedule.js';
+import type { Schedules, StoredSchedule } from '#longhaul/ports.js';
 
 export class ScheduleStore {
   readonly #all = new Map<string, StoredSchedule & { wake: number }>();

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePorts } from '../../local/ports.ts';
-import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { type Stack, type StackOptions, startStack } from '#dev/stack/stack.js';
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TableClient } from '@azure/data-tables';
 import { BlobServiceClient } from '@azure/storage-blob';
-import { azuriteConnectionString, startAzurite } from '../../local/azurite.ts';
-import { freePorts } from '../../local/ports.ts';
+import { azuriteConnectionString, startAzurite } from '#dev/azurite/azurite.js';
+import { freePorts } from '#dev/stack/ports.js';
 
 /** Azurite by itself, on free ports. */
 export async function testStorage() {

@@ -2,7 +2,7 @@
 import { access, appendFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { defineJob } from '../../functions/define-job.ts';
+import { defineJob } from '#longhaul/define/define-job.js';
 import { readLines } from './lines.ts';
 
 const quick = { initial: '200ms', factor: 2, jitter: false } as const;

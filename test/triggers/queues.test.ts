@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
-import { toNewsMessage } from '../../functions/model/news.ts';
-import type { Working } from '../../functions/pipeline/attempt.ts';
-import { takeBatch } from '../../functions/triggers/queues.ts';
+import { toNewsMessage } from '#longhaul/model/news.js';
+import type { Working } from '#longhaul/run/attempt.js';
+import { takeBatch } from '#longhaul/triggers/queues.js';
 
 interface Meets {
   /** Jobs whose record cannot be read. */

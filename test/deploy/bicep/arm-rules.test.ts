@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readTopology } from '../../../functions/model/topology.ts';
-import { durationMs } from '../../../local/service-bus/entity/settings.ts';
+import { readTopology } from '#longhaul/model/topology.js';
+import { durationMs } from '#service-bus/entity/settings.js';
 import { root } from '../../support/stack.ts';
 import { at, fileNamed, files, resourceNamed, toValue, type Value } from './read.ts';
 

@@ -7,11 +7,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { inboxContainer, ownContainer } from '../../../functions/azure/blobs.ts';
-import { readTopology } from '../../../functions/model/topology.ts';
-import { readSettings } from '../../../functions/settings.ts';
-import { tallyPrefix } from '../../../functions/tally.ts';
-import { heartbeat } from '../../../functions/triggers/timers.ts';
+import { inboxContainer, ownContainer } from '#longhaul/azure/blobs.js';
+import { readTopology } from '#longhaul/model/topology.js';
+import { readSettings } from '#longhaul/settings.js';
+import { tallyPrefix } from '#longhaul/tally.js';
+import { heartbeat } from '#longhaul/triggers/timers.js';
 import { root } from '../../support/stack.ts';
 import {
   at,

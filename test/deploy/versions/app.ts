@@ -3,9 +3,9 @@
  * read by this one. It changes only together with a new recording (record.ts).
  */
 import { z } from 'zod';
-import { registerApp } from '../../../functions/app.ts';
-import { type Catalogue, defineJob } from '../../../functions/define-job.ts';
-import { NonRetryableError } from '../../../functions/errors.ts';
+import { registerApp } from '#longhaul/app.js';
+import { type Catalogue, defineJob } from '#longhaul/define/define-job.js';
+import { NonRetryableError } from '#longhaul/errors.js';
 
 const { env } = process;
 const lane = 'bulk';
@@ -96,4 +96,4 @@ const all: Catalogue = [
   ...[plain, large, keyed, event, sleep],
   ...[family, again, unique, ended, failed],
 ];
-registerApp(all);
+registerApp(all, { topology: new URL('../../../../topology.json', import.meta.url) });

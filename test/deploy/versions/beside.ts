@@ -7,8 +7,8 @@ import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { freePorts } from '../../../local/ports.ts';
-import { startStack } from '../../../local/stack.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { startStack } from '#dev/stack/stack.js';
 import { createClient } from '../../support/client.ts';
 import { root } from '../../support/stack.ts';
 
@@ -20,8 +20,8 @@ const then = resolve(process.argv[2] ?? root);
 await mkdir(join(then, 'dist/test/deploy/versions'), { recursive: true });
 if (then !== resolve(root)) await cp(join(root, app), join(then, app));
 const earlier = (await import(
-  pathToFileURL(join(then, 'dist/local/stack.js')).href
-)) as typeof import('../../../local/stack.ts');
+  pathToFileURL(join(then, 'packages/longhaul-dev/dist/stack/stack.js')).href
+)) as typeof import('#dev/stack/stack.js');
 
 const data = await mkdtemp(join(tmpdir(), 'longhaul-beside-'));
 const [http = 0, serviceBus = 0, blob = 0, queue = 0, table = 0, other = 0] = await freePorts(6);

@@ -8,8 +8,8 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { readTopology } from '../../../functions/model/topology.ts';
-import { freePorts } from '../../../local/ports.ts';
+import { freePorts } from '#dev/stack/ports.js';
+import { readTopology } from '#longhaul/model/topology.js';
 import { createClient } from '../../support/client.ts';
 import { root } from '../../support/stack.ts';
 import { until } from '../../support/until.ts';
@@ -21,8 +21,8 @@ const app = 'dist/test/deploy/versions/app.js';
 async function start(then: string, data: string) {
   await mkdir(join(then, 'dist/test/deploy/versions'), { recursive: true });
   await cp(join(root, app), join(then, app));
-  const file = pathToFileURL(join(then, 'dist/local/stack.js')).href;
-  const { startStack } = (await import(file)) as typeof import('../../../local/stack.ts');
+  const file = pathToFileURL(join(then, 'packages/longhaul-dev/dist/stack/stack.js')).href;
+  const { startStack } = (await import(file)) as typeof import('#dev/stack/stack.js');
   const [http = 0, serviceBus = 0, blob = 0, queue = 0, table = 0] = await freePorts(5);
   return startStack({
     root: then,

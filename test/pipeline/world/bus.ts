@@ -1,6 +1,6 @@
 /** A broker in memory, as the rules see one: duplicates dropped, locks that can be lost, dead letters. */
-import type { IncomingMessage, OutgoingMessage } from '../../../functions/model/message.ts';
-import type { DeadLetter } from '../../../functions/pipeline/ports.ts';
+import type { IncomingMessage, OutgoingMessage } from '#longhaul/model/message.js';
+import type { DeadLetter } from '#longhaul/ports.js';
 
 export interface Lying {
   message: OutgoingMessage;

@@ -1,15 +1,15 @@
 /** One job whose handler a test gives, in a world of its own. */
 import assert from 'node:assert/strict';
 import { z } from 'zod';
+import { submit } from '#longhaul/admit/submit.js';
 import {
   type Catalogue,
   defineJob,
   type Job,
   type JobPolicy,
   type RequestOptions,
-} from '../../../functions/define-job.ts';
-import type { JobRecord } from '../../../functions/model/job-record.ts';
-import { submit } from '../../../functions/pipeline/submit.ts';
+} from '#longhaul/define/define-job.js';
+import type { JobRecord } from '#longhaul/model/job-record.js';
 import { type Trouble, World } from './world.ts';
 
 export type AnyJob = Job<Record<string, z.ZodType<{ n: number; text?: string }>>>;

@@ -1,22 +1,10 @@
 /** Tables and blobs in memory, and what must never happen to them. */
 
-import { ConflictError } from '../../../functions/errors.ts';
-import { isClaimOf } from '../../../functions/model/claim.ts';
-import { placeOf } from '../../../functions/model/id.ts';
-import {
-  type EndState,
-  hasEnded,
-  type JobRecord,
-  type Kept,
-} from '../../../functions/model/job-record.ts';
-import type {
-  Blobs,
-  Notes,
-  Records,
-  Removal,
-  Removed,
-  Stored,
-} from '../../../functions/pipeline/ports.ts';
+import { ConflictError } from '#longhaul/errors.js';
+import { isClaimOf } from '#longhaul/model/claim.js';
+import { placeOf } from '#longhaul/model/id.js';
+import { type EndState, hasEnded, type JobRecord, type Kept } from '#longhaul/model/job-record.js';
+import type { Blobs, Notes, Records, Removal, Removed, Stored } from '#longhaul/ports.js';
 
 /** Makes of each access a call that something may happen to. */
 export type Call = <T>(act: () => T) => Promise<T>;

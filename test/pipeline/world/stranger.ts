@@ -1,4 +1,4 @@
-import type { OutgoingMessage } from '../../../functions/model/message.ts';
+import type { OutgoingMessage } from '#longhaul/model/message.js';
 
 /** A message that somebody sent straight to a lane. */
 export const sent = (id: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage => ({

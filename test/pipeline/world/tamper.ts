@@ -1,6 +1,6 @@
 /** Ports that behave in ways that the world does not make up by itself. */
 import { setImmediate as hop } from 'node:timers/promises';
-import type { Working } from '../../../functions/pipeline/attempt.ts';
+import type { Working } from '#longhaul/run/attempt.js';
 import type { Ran } from './one-job.ts';
 import type { Trouble } from './world.ts';
 

@@ -4,22 +4,22 @@
  * people cancel, retry and send events at the worst moment.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Catalogue } from '../../../functions/define-job.ts';
-import { ConflictError, LockLostError } from '../../../functions/errors.ts';
-import { idOfOccurrence } from '../../../functions/model/id.ts';
-import { hasEnded, type JobRecord } from '../../../functions/model/job-record.ts';
-import { fromMessage } from '../../../functions/model/message.ts';
-import type { Working } from '../../../functions/pipeline/attempt.ts';
-import { JobTypes } from '../../../functions/pipeline/catalogue.ts';
-import { watchDeadLetters, watchDeadNews } from '../../../functions/pipeline/dead-letters.ts';
-import { execute } from '../../../functions/pipeline/execute.ts';
-import { removeExpired, withExpiry } from '../../../functions/pipeline/expiry.ts';
-import { Gate } from '../../../functions/pipeline/gate.ts';
-import { Slots } from '../../../functions/pipeline/key.ts';
-import { takeCompletions } from '../../../functions/pipeline/news.ts';
-import type { Clock } from '../../../functions/pipeline/ports.ts';
-import { SessionTurns } from '../../../functions/pipeline/session-turns.ts';
-import { tick } from '../../../functions/schedules/tick.ts';
+import { Slots } from '#longhaul/admit/key.js';
+import { JobTypes } from '#longhaul/define/catalogue.js';
+import type { Catalogue } from '#longhaul/define/define-job.js';
+import { ConflictError, LockLostError } from '#longhaul/errors.js';
+import { idOfOccurrence } from '#longhaul/model/id.js';
+import { hasEnded, type JobRecord } from '#longhaul/model/job-record.js';
+import { fromMessage } from '#longhaul/model/message.js';
+import type { Clock } from '#longhaul/ports.js';
+import { removeExpired, withExpiry } from '#longhaul/record/expiry.js';
+import type { Working } from '#longhaul/run/attempt.js';
+import { watchDeadLetters, watchDeadNews } from '#longhaul/run/dead-letters.js';
+import { execute } from '#longhaul/run/execute.js';
+import { Gate } from '#longhaul/run/gate.js';
+import { takeCompletions } from '#longhaul/run/news.js';
+import { SessionTurns } from '#longhaul/run/session-turns.js';
+import { tick } from '#longhaul/schedules/tick.js';
 import { ScheduleStore } from '../../support/schedules.ts';
 import { Bus, type Lying, toIncoming } from './bus.ts';
 import { type Call, Stores } from './stores.ts';

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { generate } from 'selfsigned';
-import { type BrokerOptions, start } from '../../../local/service-bus/start.ts';
+import { type BrokerOptions, start } from '#service-bus/start.js';
 import { type Driver, drivers } from './drivers.ts';
 
 const run = promisify(execFile);

@@ -1,0 +1,59 @@
+/** `npm start`: the stack, one line for each part, until Ctrl-C. */
+import { PortInUseError, portSettings, type Stack, startStack } from '../stack/stack.ts';
+
+const { env } = process;
+
+const port = (setting: string, fallback: number): number => {
+  const value = Number(env[setting] ?? fallback);
+  if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
+  throw new Error(`${setting}=${env[setting]} is no port: give a number from 1 to 65535.`);
+};
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+async function start(): Promise<Stack> {
+  return startStack({
+    root: process.cwd(),
+    data: env['LONGHAUL_DATA'] ?? '.longhaul',
+    host: env['HOST'] ?? '127.0.0.1',
+    ports: {
+      http: port(portSettings.http, 7071),
+      serviceBus: port(portSettings.serviceBus, 5672),
+      blob: port(portSettings.blob, 10_000),
+      queue: port(portSettings.queue, 10_001),
+      table: port(portSettings.table, 10_002),
+    },
+  });
+}
+
+try {
+  const began = Date.now();
+  const stack = await start();
+  say(`API          ${stack.url}/api/jobs`);
+  say(`Example      ${stack.url}/api/examples/report-ready`);
+  say(`Service Bus  ${stack.serviceBus}`);
+  // Whole, to be copied: the key is Azurite's well-known one and opens nothing else.
+  say(`Storage      ${stack.storage}`);
+  say(`Functions    ${stack.functions.length}: ${stack.functions.join(', ')}`);
+  say(`Ready in ${((Date.now() - began) / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
+  let stopping = false;
+  const stop = async (code: number) => {
+    if (stopping) return;
+    stopping = true;
+    say('\nStopping: running jobs get their grace period …');
+    await stack.stop();
+    say('Stopped.');
+    process.exit(code);
+  };
+  process.on('SIGINT', () => void stop(0));
+  process.on('SIGTERM', () => void stop(0));
+  void stack.ended.then((part) => {
+    if (!stopping) say(`${part} ended unexpectedly.`);
+    return stop(1);
+  });
+} catch (error) {
+  process.stderr.write(
+    `${error instanceof PortInUseError ? error.message : ((error as Error).stack ?? error)}\n`,
+  );
+  process.exit(1);
+}

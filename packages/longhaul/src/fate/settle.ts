@@ -1,0 +1,113 @@
+/**
+ * Applies what was decided, in the one order that survives a crash between any two lines.
+ *
+ * The record is written first, on condition that it is still ours: from then on the outcome stands,
+ * and whatever is done again follows from it (`consequences`), under message ids that the broker
+ * recognises. The delivery is answered last: until then it comes back to whoever takes it next.
+ */
+import { isRefusal } from '../errors.ts';
+import type { EndedRecord } from '../model/event.ts';
+import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import type { JobMessage, OutgoingMessage } from '../model/message.ts';
+import { laneOf } from '../model/topology.ts';
+import type { Blobs, Clock, Delivery, Log, Notes, Queue } from '../ports.ts';
+import { announce } from '../record/announce.ts';
+import { keepBody } from '../record/claim-check.ts';
+import type { Lease } from '../record/lease.ts';
+import { consequences, type Queues, type Settlement, tellings } from './consequences.ts';
+import { withoutStarts } from './crashes.ts';
+import type { Notify } from './listeners.ts';
+
+export interface Settling {
+  queue: Queue;
+  blobs: Blobs;
+  log: Log;
+  topology: Queues;
+  notes: Notes;
+  notify: Notify;
+  clock: Clock;
+}
+
+/** Writes what `decide` makes of the newest record. @throws LockLostError */
+export async function record(
+  { blobs, notify }: Settling,
+  lease: Lease,
+  { message }: Delivery,
+  decide: (newest: JobRecord) => JobRecord,
+): Promise<JobRecord> {
+  // Nothing reaches a dead letter by its id, and nobody holds the message of a job that waits.
+  const input = needsInput(decide(lease.record))
+    ? (lease.record.input ?? (await keepBody(blobs, lease.record.id, message)))
+    : undefined;
+  // Crash here: the attempt is run again from its checkpoint.
+  const { attempt } = lease.record;
+  const decided = await lease.decide((newest) => {
+    const next = withoutStarts(decide(newest));
+    return input && needsInput(next) ? { ...next, input } : next;
+  });
+  if (hasEnded(decided.state)) notify(decided.state, decided);
+  else if (decided.attempt > attempt) notify('retried', decided);
+  return decided;
+}
+
+const needsInput = ({ state, woken, undoable }: JobRecord) =>
+  state === 'failed' ||
+  state === 'waiting' ||
+  woken !== undefined ||
+  // A cancel between two attempts brings it back to a worker at once.
+  (undoable && state === 'queued');
+
+/** Does what follows from a decided record; answers how the delivery was settled. */
+export async function settle(
+  app: Settling,
+  decided: JobRecord,
+  message: JobMessage,
+  delivery: Delivery,
+): Promise<Settlement> {
+  const follows = consequences(decided, message, app.topology);
+  // Crash here: the next delivery finds the record decided and does the rest.
+  await sendAll(app, follows.sends);
+  if (hasEnded(decided.state)) await announce(app.notes, decided, app.clock.now());
+  // Crash here: the same, and the broker drops the second copy of each send.
+  await answer(delivery, follows.message);
+  if (follows.message.kind === 'dead-letter') app.notify('dead-lettered', decided);
+  return follows.message;
+}
+
+/** For a job that ended without a worker. */
+export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
+  await sendAll(app, tellings(ended as EndedRecord, app.topology));
+  await announce(app.notes, ended, app.clock.now());
+  app.notify(ended.state as EndedRecord['state'], ended);
+}
+
+export async function sendAll(
+  { queue, log, topology }: Pick<Settling, 'queue' | 'log' | 'topology'>,
+  sends: readonly OutgoingMessage[],
+): Promise<void> {
+  const isOurs = (name: string) => name === topology.completions || laneOf(topology, name);
+  await Promise.all(
+    sends.map(async (send) => {
+      try {
+        await queue.send(send);
+      } catch (error) {
+        // A reply that can never be delivered must not hold up its job; what goes on with it must not
+        // be lost.
+        if (!isRefusal(error) || isOurs(send.queue)) throw error;
+        const job = send.subject ?? send.messageId;
+        log('warn', `job ${job}: ${error.message} The message is dropped.`, { job });
+      }
+    }),
+  );
+}
+
+export async function answer(delivery: Delivery, settlement: Settlement): Promise<void> {
+  switch (settlement.kind) {
+    case 'complete':
+      return delivery.complete();
+    case 'dead-letter':
+      return delivery.deadLetter(settlement.reason, settlement.description);
+    case 'again':
+      return;
+  }
+}
