@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { receiveCallbacks } from '../outbound/receive-callback.ts';
 import { createClient, type Status } from '../support/client.ts';
 import { crashableStack } from '../support/crashable.ts';
@@ -97,10 +98,14 @@ export async function crashRound(
       slowest: slowestOf([...ended.values()]),
       seconds: (Date.now() - began) / 1000,
     };
+  } catch (error) {
+    // What fails in the tidying up, with parts still starting, is not to hide it.
+    process.stderr.write(`The round ends with ${inspect(error)}\n`);
+    throw error;
   } finally {
     await stack.stop();
     receiver.close();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }
 
