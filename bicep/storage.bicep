@@ -10,7 +10,7 @@ param private bool
 param audit bool
 param workspaceId string
 
-// The names that functions/azure and functions/app.ts use.
+// The names that packages/longhaul/src/app.ts and azure/blobs.ts use.
 var containers = ['longhaul', 'inbox', 'undelivered-events']
 var audited = ['StorageRead', 'StorageWrite', 'StorageDelete']
 var tables = ['longhauljobs', 'longhaultombstones', 'longhaulnotes', 'longhaulschedules']

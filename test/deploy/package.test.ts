@@ -40,11 +40,11 @@ test('holds the bundle, its map, the host file and the topology; no tests, no so
   assert.equal(map.sourcesContent, undefined);
 });
 
-test('a stack trace names the lines of functions/, without an argument of Node', async () => {
+test('a stack trace names the lines of the sources, without an argument of Node', async () => {
   const load = [join(folder, 'dist/functions/start.js')];
   // No setting is set, so the app says so and does not start.
   const failed = await run(process.execPath, load, { env: {} }).catch((error) => error);
-  assert.match(failed.stderr, /functions\/settings\.ts:\d+/);
+  assert.match(failed.stderr, /longhaul\/src\/settings\.ts:\d+/);
 });
 
 test('runs jobs, one of them with native code', async () => {

@@ -1,5 +1,5 @@
+import { defineJob } from 'longhaul';
 import { z } from 'zod';
-import { defineJob } from '#longhaul/define/define-job.js';
 
 export interface Mailer {
   send(to: string, text: string, options: { idempotencyKey: string }): Promise<{ id: string }>;

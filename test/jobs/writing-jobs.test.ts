@@ -7,7 +7,7 @@ const root = new URL('../../../', import.meta.url);
 const read = (path: string) => readFile(new URL(path, root), 'utf8');
 
 for (const [name, file, from, to] of [
-  ['functions/jobs/welcome.ts', 'welcome.ts', '../../functions/define-job.ts', '../define-job.ts'],
+  ['functions/jobs/welcome.ts', 'welcome.ts', 'longhaul', 'longhaul'],
   [
     'test/jobs/welcome.test.ts',
     'welcome.test.ts',

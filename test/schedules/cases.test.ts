@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { z } from 'zod';
 import { defineJob } from '#longhaul/define/define-job.js';
+import { nextTime } from '#longhaul/define/times.js';
 import { BadRequestError, ScheduleNotFoundError } from '#longhaul/errors.js';
 import { toDefinition } from '#longhaul/http/schedule-body.js';
 import { idOfOccurrence } from '#longhaul/model/id.js';
@@ -15,7 +16,6 @@ import {
   runNow,
 } from '#longhaul/schedules/change.js';
 import { tick } from '#longhaul/schedules/tick.js';
-import { nextTime } from '#longhaul/schedules/times.js';
 import { type Run, Schedulers, type Trouble } from './world.ts';
 
 const second = 1_000;

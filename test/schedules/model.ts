@@ -3,11 +3,11 @@
  * did. Nothing here knows how it is done.
  */
 import assert from 'node:assert/strict';
+import { sameDefinition, sameTiming } from '#longhaul/define/schedule-definition.js';
 import { toMs } from '#longhaul/model/duration.js';
 import { idOfOccurrence } from '#longhaul/model/id.js';
 import { hasEnded } from '#longhaul/model/job-record.js';
 import type { Schedule, ScheduleDefinition } from '#longhaul/model/schedule.js';
-import { sameDefinition, sameTiming } from '#longhaul/schedules/definition.js';
 import { lookEveryMs, type Run, type Schedulers } from './world.ts';
 
 /** What can have come in between, so far as a promise has to allow for it. */

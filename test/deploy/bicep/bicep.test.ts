@@ -138,7 +138,7 @@ test('what Azure fixes when a queue is made does not change under its name', () 
 test('the tables and containers of the code', () => {
   const { variables } = fileNamed('storage.bicep');
   const list = (name: string) => toValue(variables.find((v) => v.name === name)?.body as never);
-  const code = readFileSync(join(root, 'functions/app.ts'), 'utf8');
+  const code = readFileSync(join(root, 'packages/longhaul/src/app.ts'), 'utf8');
   const tables = [...code.matchAll(/account\.table\('(\w+)'\)/g)].map(([, name]) => name);
   assert.ok(tables.length > 0);
   assert.deepEqual(list('tables'), tables);

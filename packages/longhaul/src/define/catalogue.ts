@@ -4,7 +4,7 @@ import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import { callbackType } from '../model/event.ts';
 import type { Lane, Topology } from '../model/topology.ts';
-import { wrongWith } from '../schedules/declared-issues.ts';
+import { wrongWith } from './declared-issues.ts';
 import type { Catalogue, Definition, Duration } from './define-job.ts';
 
 /** A definition with every default filled in. */

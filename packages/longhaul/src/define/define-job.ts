@@ -1,8 +1,11 @@
 /** All that the author of a job sees: `defineJob`, the `job` a handler gets, and requests. */
+
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Duration } from '../model/duration.ts';
+import type { LaneName } from '../model/topology.ts';
 
 export type { Duration } from '../model/duration.ts';
+export type { LaneName } from '../model/topology.ts';
 
 type Schema = StandardSchemaV1;
 type In<S extends Schema> = StandardSchemaV1.InferInput<S>;
@@ -70,8 +73,6 @@ export interface DeclaredSchedule<I> {
   /** Spreads the starts over so long a time after the due time. */
   jitter?: Duration;
 }
-
-export type LaneName = 'urgent' | 'standard' | 'bulk' | 'heavy';
 
 /** When, where and how often a job runs. Every option has a default that is safe. */
 export interface JobPolicy<I> {

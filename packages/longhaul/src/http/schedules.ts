@@ -1,5 +1,6 @@
 /** Schedules over HTTP. */
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
+import { nextTimes } from '../define/times.ts';
 import { BadRequestError } from '../errors.ts';
 import { pathOfJob } from '../model/names.ts';
 import type { Schedule } from '../model/schedule.ts';
@@ -12,7 +13,6 @@ import {
   removeSchedule,
   runNow,
 } from '../schedules/change.ts';
-import { nextTimes } from '../schedules/times.ts';
 import { answerBatch, readBatch } from './batch.ts';
 import { idempotencyKey, pageOf, readJson } from './request.ts';
 import { json, routesOf } from './route.ts';

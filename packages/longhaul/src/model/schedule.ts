@@ -1,7 +1,7 @@
 /** A recurring job: what is asked for, and what has become of it so far. */
-import type { LaneName } from '../define/define-job.ts';
 import type { Duration } from './duration.ts';
 import type { EndState } from './job-record.ts';
+import type { LaneName } from './topology.ts';
 
 /** Times are ISO 8601 in UTC. Exactly one of `cron`, `every` and `at` says when. */
 export interface ScheduleDefinition {

@@ -24,6 +24,9 @@ const schema = z.object({
 export type Topology = z.output<typeof schema>;
 export type Lane = Topology['lanes'][number];
 
+/** Those of the sample's topology, or any that `topology.json` names: looked at when the app starts. */
+export type LaneName = 'urgent' | 'standard' | 'bulk' | 'heavy' | (string & {});
+
 /** From `topology.json`, which is part of what is deployed, or from what it says. */
 export const readTopology = (given: URL | object): Topology =>
   schema.parse(given instanceof URL ? JSON.parse(readFileSync(given, 'utf8')) : given);

@@ -5,12 +5,12 @@
  */
 
 import { type Submitting, submit } from '../admit/submit.ts';
+import { originOf, requestOf } from '../define/schedule-definition.ts';
 import { isRefusal } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Schedule } from '../model/schedule.ts';
 import type { Log, Schedules, StoredSchedule } from '../ports.ts';
 import { untilWritten } from '../record/contested.ts';
-import { originOf, requestOf } from './definition.ts';
 import { ended, type Occurrence, type Plan, plan } from './plan.ts';
 import { heardFrom } from './watch.ts';
 

@@ -4,6 +4,17 @@ import { submitOnce } from '../admit/idempotency.ts';
 import { check, type Submitted } from '../admit/submit.ts';
 import { orRefused } from '../admit/submit-many.ts';
 import {
+  definitionOf,
+  isScheduleId,
+  issuesOf,
+  listedIssues,
+  originOf,
+  requestOf,
+  sameDefinition,
+  sameTiming,
+} from '../define/schedule-definition.ts';
+import { firstTime } from '../define/times.ts';
+import {
   BadRequestError,
   DeclaredScheduleError,
   type LonghaulError,
@@ -16,18 +27,7 @@ import type { StoredSchedule } from '../ports.ts';
 import { untilWritten } from '../record/contested.ts';
 import { inParts } from '../record/in-parts.ts';
 import { change, type Scheduling } from './apply.ts';
-import {
-  definitionOf,
-  isScheduleId,
-  issuesOf,
-  listedIssues,
-  originOf,
-  requestOf,
-  sameDefinition,
-  sameTiming,
-} from './definition.ts';
 import { historyLimit, plan, ranBeside, underWay } from './plan.ts';
-import { firstTime } from './times.ts';
 import { heardFrom, watched } from './watch.ts';
 
 /** @throws BadRequestError, UnknownJobTypeError, InvalidInputError */

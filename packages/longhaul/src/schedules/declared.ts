@@ -1,10 +1,10 @@
 /** Schedules that stand in the code of job types are kept like those that were made at run time. */
 import type { DeclaredSchedule } from '../define/define-job.ts';
+import { sameDefinition } from '../define/schedule-definition.ts';
 import { isRefusal } from '../errors.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
 import type { Scheduling } from './apply.ts';
 import { putSchedule } from './change.ts';
-import { sameDefinition } from './definition.ts';
 
 /** Before each tick: another version of the app may have removed what this one has. */
 export async function syncDeclared(app: Scheduling): Promise<void> {

@@ -4,10 +4,11 @@
  * Whether a due time overlaps with a run is judged once the due time has come: until then the run may
  * end. So while one is under way the due times ahead are left to the next look, or to the run's end.
  */
+
+import { dueTimes, maxCaughtUp, nextTime, startOf, timeAfterRun } from '../define/times.ts';
 import { idOfOccurrence } from '../model/id.ts';
 import type { EndState } from '../model/job-record.ts';
 import { isHeldUp, type Schedule, type ScheduleRun } from '../model/schedule.ts';
-import { dueTimes, maxCaughtUp, nextTime, startOf, timeAfterRun } from './times.ts';
 
 /** A job that is to be sent. */
 export interface Occurrence {

@@ -1,8 +1,9 @@
 /** What is wrong with a schedule in the code, so that the app says so when it starts. Without I/O. */
-import type { DeclaredSchedule, Definition } from '../define/define-job.ts';
-import { toIssue } from '../define/validate.ts';
+
 import type { Issue } from '../errors.ts';
-import { issuesOf, listedIssues } from './definition.ts';
+import type { DeclaredSchedule, Definition } from './define-job.ts';
+import { issuesOf, listedIssues } from './schedule-definition.ts';
+import { toIssue } from './validate.ts';
 
 /** In one sentence; undefined when all is well. */
 export function wrongWith(

@@ -1,9 +1,9 @@
 /** What a schedule asks for: what is wrong with it, and what two of them have in common. Without I/O. */
 import { stringify } from 'safe-stable-stringify';
-import type { JobRequest } from '../define/define-job.ts';
 import type { Issue } from '../errors.ts';
 import { isDuration, longestDuration, toMs } from '../model/duration.ts';
 import type { ScheduleDefinition } from '../model/schedule.ts';
+import type { JobRequest } from './define-job.ts';
 import { patternOf } from './times.ts';
 
 // `batch` is an address of the API.
