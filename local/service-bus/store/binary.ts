@@ -91,10 +91,12 @@ export class Writer {
 /** Everything throws a RangeError beyond the end. */
 export class Reader {
   readonly #bytes: Buffer;
+  readonly #view: DataView;
   #at = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+    this.#view = viewOf(bytes);
   }
 
   get isAtEnd(): boolean {
@@ -106,11 +108,11 @@ export class Reader {
   }
 
   byte(): number {
-    return this.#bytes.readUInt8(this.#skip(1));
+    return this.#view.getUint8(this.#skip(1));
   }
 
   number(): number {
-    return this.#bytes.readDoubleBE(this.#skip(8));
+    return this.#view.getFloat64(this.#skip(8));
   }
 
   optional(): number | undefined {
@@ -119,7 +121,7 @@ export class Reader {
   }
 
   text(): string | undefined {
-    const length = this.#bytes.readUInt32BE(this.#skip(4));
+    const length = this.#view.getUint32(this.#skip(4));
     if (length === noText) return undefined;
     const at = this.#skip(length);
     return this.#bytes.toString('utf8', at, at + length);
@@ -134,7 +136,7 @@ export class Reader {
 
   /** What a writer has `sized` begins here; answers where it ends. */
   sized(): number {
-    const length = this.#bytes.readUInt32BE(this.#skip(4));
+    const length = this.#view.getUint32(this.#skip(4));
     return this.#at + length;
   }
 
