@@ -6,9 +6,13 @@ const noText = 0xffff_ffff;
 
 const usualBytes = 128 * 1024;
 
+// Several times as fast for numbers as a buffer.
+const viewOf = ({ buffer, byteOffset, length }: Buffer) => new DataView(buffer, byteOffset, length);
+
 /** One is used again and again, so that its room is made once. */
 export class Writer {
-  #bytes = Buffer.allocUnsafe(usualBytes);
+  #bytes: Buffer = Buffer.allocUnsafe(usualBytes);
+  #view = viewOf(this.#bytes);
   #at = 0;
 
   // The room first: it may be in other bytes than those there were.
@@ -20,15 +24,19 @@ export class Writer {
 
   number(value: number | undefined): void {
     const at = this.#room(8);
-    this.#bytes.writeDoubleBE(value ?? nothing, at);
+    this.#view.setFloat64(at, value ?? nothing);
   }
 
   text(value: string | undefined): void {
-    const length = value === undefined ? noText : Buffer.byteLength(value);
-    this.#length(length);
-    if (value === undefined) return;
-    const at = this.#room(length);
-    this.#bytes.write(value, at);
+    if (value === undefined) {
+      this.#length(noText);
+      return;
+    }
+    // As many as it can be: to count them first would be to encode it twice.
+    const at = this.#room(4 + 3 * value.length);
+    const length = this.#bytes.write(value, at + 4);
+    this.#bytes.writeUInt32BE(length, at);
+    this.#at = at + 4 + length;
   }
 
   bytes(value: Buffer): void {
@@ -53,7 +61,7 @@ export class Writer {
   end(): Buffer {
     const all = Buffer.from(this.#bytes.subarray(0, this.#at));
     this.#at = 0;
-    if (this.#bytes.length > 8 * usualBytes) this.#bytes = Buffer.allocUnsafe(usualBytes);
+    if (this.#bytes.length > 8 * usualBytes) this.#use(Buffer.allocUnsafe(usualBytes));
     return all;
   }
 
@@ -69,19 +77,26 @@ export class Writer {
     if (this.#at > this.#bytes.length) {
       const larger = Buffer.allocUnsafe(2 * this.#at);
       this.#bytes.copy(larger, 0, 0, at);
-      this.#bytes = larger;
+      this.#use(larger);
     }
     return at;
+  }
+
+  #use(bytes: Buffer): void {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
   }
 }
 
 /** Everything throws a RangeError beyond the end. */
 export class Reader {
   readonly #bytes: Buffer;
+  readonly #view: DataView;
   #at = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+    this.#view = viewOf(bytes);
   }
 
   get isAtEnd(): boolean {
@@ -93,11 +108,11 @@ export class Reader {
   }
 
   byte(): number {
-    return this.#bytes.readUInt8(this.#skip(1));
+    return this.#view.getUint8(this.#skip(1));
   }
 
   number(): number {
-    return this.#bytes.readDoubleBE(this.#skip(8));
+    return this.#view.getFloat64(this.#skip(8));
   }
 
   optional(): number | undefined {
@@ -106,7 +121,7 @@ export class Reader {
   }
 
   text(): string | undefined {
-    const length = this.#bytes.readUInt32BE(this.#skip(4));
+    const length = this.#view.getUint32(this.#skip(4));
     if (length === noText) return undefined;
     const at = this.#skip(length);
     return this.#bytes.toString('utf8', at, at + length);
@@ -121,7 +136,7 @@ export class Reader {
 
   /** What a writer has `sized` begins here; answers where it ends. */
   sized(): number {
-    const length = this.#bytes.readUInt32BE(this.#skip(4));
+    const length = this.#view.getUint32(this.#skip(4));
     return this.#at + length;
   }
 

@@ -78,9 +78,8 @@ export class Journal {
   }
 
   #schedule(): void {
+    // What came in one read of a socket is one group: it is being written while the loop reads on.
     this.#next ??= this.#writing.then(async () => {
-      // One more turn of the loop: what arrived in the same read of the socket joins this group.
-      await new Promise((resolve) => setImmediate(resolve));
       const pending = this.#pending;
       this.#pending = new Map();
       this.#writing = this.#next ?? Promise.resolve();

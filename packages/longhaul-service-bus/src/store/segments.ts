@@ -37,6 +37,8 @@ export class Segment {
   isWritten = false;
   isStored = false;
   hasGone = false;
+  /** What is gone will be written with the next group. */
+  tellsGone = false;
 
   constructor(number: number) {
     this.number = number;
@@ -77,6 +79,7 @@ export class Segment {
 
   /** A bit for each entry, set for those that are gone. */
   writeGone(): Buffer {
+    this.tellsGone = false;
     const bits = Buffer.alloc(Math.ceil(this.messages.length / 8));
     for (const [at, message] of this.messages.entries())
       if (!message) bits[at >> 3] = (bits[at >> 3] ?? 0) | (1 << (at & 7));
@@ -179,7 +182,10 @@ export class Segments {
   }
 
   #tellGone(segment: Segment): void {
+    // Once for a group: of most segments many are gone at one moment.
+    if (segment.tellsGone) return;
     segment.hasGone = true;
+    segment.tellsGone = true;
     this.#set(goneKeyOf(segment), () => segment.writeGone());
   }
 
