@@ -99,6 +99,29 @@ test('plain WebSockets offer the sub-protocol, and take no other path', () =>
     assert.equal(await opened('/elsewhere'), 'refused');
   }));
 
+test('a WebSocket may be asked for by its absolute address, as the Java SDK does', () =>
+  withBroker({}, async ({ port }) => {
+    const answer = async (target: string) => {
+      const socket = connect(port, '127.0.0.1');
+      const asked = [
+        `GET ${target} HTTP/1.1`,
+        ...['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'],
+        ...['Sec-WebSocket-Key: F1YALHwexSy2P9RKJBW/cA==', 'Sec-WebSocket-Protocol: AMQPWSB10'],
+        'Host: 127.0.0.1',
+      ];
+      socket.write(`${asked.join('\r\n')}\r\n\r\n`);
+      const first = await new Promise<string>((resolve) => {
+        socket.once('data', (data) => resolve(data.toString('latin1')));
+        socket.once('close', () => resolve('closed'));
+      });
+      socket.destroy();
+      return first.slice(0, 12);
+    };
+    assert.equal(await answer('https://127.0.0.1/$servicebus/websocket'), 'HTTP/1.1 101');
+    assert.equal(await answer('/$servicebus/websocket'), 'HTTP/1.1 101');
+    assert.equal(await answer('https://127.0.0.1/elsewhere'), 'closed');
+  }));
+
 /** A plain AMQP 1.0 client that sends one message and receives it. */
 async function plainRoundTrip(options: {
   port: number;
