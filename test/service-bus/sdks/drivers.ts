@@ -29,6 +29,8 @@ export interface Driver {
   fetch(places: Places): Command[];
   build(places: Places): Command[];
   ways: readonly Way[];
+  /** Its ways are driven at the same time: it waits more than it works. */
+  waits?: true;
   /** By which it is told to trust a certificate, if that is not an argument. */
   trust?(ca: string): Command[];
   command(drive: Drive): { command: Command; env: Record<string, string> };
@@ -49,6 +51,7 @@ const python: Driver = {
   ],
   build: () => [],
   ways: everyWay,
+  waits: true,
   command: ({ sources, cache, brief, ca }) => ({
     command: [join(cache, 'python/bin/python'), join(sources, 'python/driver.py'), brief],
     env: { PYTHONDONTWRITEBYTECODE: '1', ...(ca ? { REQUESTS_CA_BUNDLE: ca } : {}) },

@@ -12,6 +12,7 @@ import { generate } from 'selfsigned';
 import { type Driver, drivers, type Places } from './drivers.ts';
 import { drive, execute, type Where } from './driving.ts';
 import { alone, sideBySide } from './scenarios/all.ts';
+import { type Way, ways } from './steps.ts';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const places: Places = {
@@ -22,13 +23,15 @@ const places: Places = {
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 /**
- * Each driver has an address of this machine of its own, for some SDKs know the standard ports only; by
- * the process, so that two runs on one machine are not in each other's way.
+ * Each driver has an address of this machine of its own for each way, for some SDKs know the standard
+ * ports only; by the process, so that two runs on one machine are not in each other's way.
  */
-const addresses = drivers.map((_, n) => {
+function addressOf(driver: Driver, way: Way): string {
   const own = process.pid % 60_000;
+  const n = drivers.indexOf(driver) * ways.length + ways.indexOf(way);
   return `127.${1 + Math.floor(own / 250)}.${1 + (own % 250)}.${n + 2}`;
-});
+}
+const addresses = drivers.flatMap((driver) => ways.map((way) => addressOf(driver, way)));
 
 async function certificateIn(folder: string): Promise<Where['certificate']> {
   const made = await generate([{ name: 'commonName', value: 'localhost' }], {
@@ -77,7 +80,10 @@ async function prepare(driver: Driver): Promise<void> {
 }
 
 /** Answers how many scenarios went well and how many did not. */
-async function driveAll(driver: Driver, where: Where): Promise<[passed: number, failed: number]> {
+async function driveAll(
+  driver: Driver,
+  where: Omit<Where, 'host'>,
+): Promise<[passed: number, failed: number]> {
   const { language } = driver;
   try {
     await prepare(driver);
@@ -87,15 +93,18 @@ async function driveAll(driver: Driver, where: Where): Promise<[passed: number, 
     return [0, 0];
   }
   const sum: [number, number] = [0, 0];
-  for (const way of driver.ways) {
+  const driveOne = async (way: Way) => {
     const from = Date.now();
-    const { passed, failed } = await drive(driver, way, where);
+    const host = addressOf(driver, way);
+    const { passed, failed } = await drive(driver, way, { ...where, host });
     const seconds = ((Date.now() - from) / 1000).toFixed(0);
     say(`${language}, ${way}: ${passed} of ${passed + failed.length} scenarios in ${seconds} s`);
     for (const { name, why } of failed) say(`  not: ${name}: ${why}`);
     sum[0] += passed;
     sum[1] += failed.length;
-  }
+  };
+  if (driver.waits) await Promise.all(driver.ways.map(driveOne));
+  else for (const way of driver.ways) await driveOne(way);
   return sum;
 }
 
@@ -119,10 +128,7 @@ try {
       await execute(command, args).catch(() => undefined);
   const chosen = drivers.filter(({ language }) => wanted.length === 0 || wanted.includes(language));
   const sums = await Promise.all(
-    chosen.map((driver) => {
-      const host = addresses[drivers.indexOf(driver)] ?? '127.0.0.1';
-      return driveAll(driver, { ...places, folder, host, certificate });
-    }),
+    chosen.map((driver) => driveAll(driver, { ...places, folder, certificate })),
   );
   const [passed, failed] = sums.reduce(([a, b], [c, d]) => [a + c, b + d]);
   say(`${passed} passed, ${failed} failed`);
