@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
 import rhea, { type Message } from 'rhea';
 import { type Broker, start } from '#service-bus/start.js';
@@ -13,7 +14,12 @@ let broker: Broker;
 let client: ServiceBusClient;
 before(async () => {
   broker = await start({
-    queues: [{ name: 'q' }, { name: 's', requiresSession: true }, { name: 'p' }],
+    queues: [
+      { name: 'q' },
+      { name: 's', requiresSession: true },
+      { name: 'listed', requiresSession: true },
+      { name: 'p' },
+    ],
     topics: [{ name: 't', subscriptions: [{ name: 'sub' }] }],
   });
   client = new ServiceBusClient(broker.connectionString);
@@ -142,6 +148,30 @@ test('sessions are listed in pages, those of a state too', async () => {
   assert.deepEqual((await ask('s', operation, page(0))).body['sessions-ids'], ['a', 'b', 'c']);
   assert.deepEqual((await ask('s', operation, page(3))).body['sessions-ids'], ['of-state']);
   assert.equal((await ask('s', operation, page(4))).status, 204);
+});
+
+test('sessions are listed of which the state was set after a time; the SDKs mean none by the year 10000', async () => {
+  const operation = 'com.microsoft:get-message-sessions';
+  const set = async (id: string) => {
+    const session = await client.acceptSession('listed', id);
+    await session.setSessionState('kept');
+    await session.close();
+  };
+  const since = async (time: number) => {
+    const body = { skip: types.wrap_int(0), top: types.wrap_int(100) };
+    const asked = { ...body, 'last-updated-time': types.wrap_timestamp(time) };
+    return ask('listed', operation, asked);
+  };
+  await client.createSender('listed').sendMessages({ body: 1, sessionId: 'stateless' });
+  await set('early');
+  await pause(20);
+  const between = Date.now() - 5;
+  await set('late');
+  const { body, raw } = await since(between);
+  assert.deepEqual(body['sessions-ids'], ['late']);
+  assert.ok([0xe0, 0xf0].includes(codeAfter(raw, 'sessions-ids') ?? 0), 'an array');
+  assert.equal((await since(Date.now() + 1000)).status, 204);
+  assert.equal((await since(253_402_300_800_000)).body['sessions-ids'].length, 3);
 });
 
 test('peek is of a session when asked, and without bodies when asked', async () => {

@@ -98,6 +98,19 @@ test('what is rolled back was never done; a transaction that is over is unknown'
   client.socket.destroy();
 });
 
+test('a discharge says that it failed by a boolean of either form', async () => {
+  const { client, send, declare, within } = await opened();
+  const id = await declare();
+  await send(1, value('never'), within(id));
+  const failed = Buffer.from([0x56, 0x01]);
+  const fields = Buffer.concat([Buffer.from([0xa0, id.length]), id, failed]);
+  const list = Buffer.concat([Buffer.from([0xc0, fields.length + 1, 2]), fields]);
+  const body = Buffer.concat([Buffer.from([0x00, 0x53, 0x77, 0x00, 0x53, 0x32]), list]);
+  assert.equal((await send(0, body)).states, 0x24);
+  assert.equal(await count('a'), 0);
+  client.socket.destroy();
+});
+
 test('send-via: what is sent to one entity comes to another', async () => {
   const client = await wire(broker.port);
   const properties = { 'com.microsoft:transfer-destination-address': 'c' };

@@ -15,6 +15,7 @@ import WebSocket from 'ws';
 import { type Broker, type BrokerOptions, start } from '#service-bus/start.js';
 import { administrationOf } from '../support/administration.ts';
 import { until } from '../support/until.ts';
+import { code, frame, hello } from '../support/wire.ts';
 
 const key = Buffer.from('a key for tests only, of no use').toString('base64');
 const keys = [
@@ -97,6 +98,44 @@ test('plain WebSockets offer the sub-protocol, and take no other path', () =>
     };
     assert.equal(await opened('/$servicebus/websocket'), 'AMQPWSB10');
     assert.equal(await opened('/elsewhere'), 'refused');
+  }));
+
+test('a WebSocket ends with its connection when AMQP is closed: Java knows no answer to a closing frame', () =>
+  withBroker({}, async ({ port }) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/$servicebus/websocket`, ['AMQPWSB10']);
+    const ended = new Promise<number>((resolve) => socket.on('close', resolve));
+    await new Promise((resolve) => socket.on('open', resolve));
+    socket.send(Buffer.concat([hello(), frame(code.close, [])]));
+    // 1006: there was no closing frame.
+    assert.equal(await ended, 1006);
+    const polite = new WebSocket(`ws://127.0.0.1:${port}/$servicebus/websocket`, ['AMQPWSB10']);
+    const answered = new Promise<number>((resolve) => polite.on('close', resolve));
+    await new Promise((resolve) => polite.on('open', resolve));
+    polite.close(1000);
+    assert.equal(await answered, 1000);
+  }));
+
+test('a WebSocket may be asked for by its absolute address, as the Java SDK does', () =>
+  withBroker({}, async ({ port }) => {
+    const answer = async (target: string) => {
+      const socket = connect(port, '127.0.0.1');
+      const asked = [
+        `GET ${target} HTTP/1.1`,
+        ...['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'],
+        ...['Sec-WebSocket-Key: F1YALHwexSy2P9RKJBW/cA==', 'Sec-WebSocket-Protocol: AMQPWSB10'],
+        'Host: 127.0.0.1',
+      ];
+      socket.write(`${asked.join('\r\n')}\r\n\r\n`);
+      const first = await new Promise<string>((resolve) => {
+        socket.once('data', (data) => resolve(data.toString('latin1')));
+        socket.once('close', () => resolve('closed'));
+      });
+      socket.destroy();
+      return first.slice(0, 12);
+    };
+    assert.equal(await answer('https://127.0.0.1/$servicebus/websocket'), 'HTTP/1.1 101');
+    assert.equal(await answer('/$servicebus/websocket'), 'HTTP/1.1 101');
+    assert.equal(await answer('https://127.0.0.1/elsewhere'), 'closed');
   }));
 
 /** A plain AMQP 1.0 client that sends one message and receives it. */

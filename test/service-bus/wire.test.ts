@@ -137,3 +137,37 @@ test('a client that wants a sign of life every second gets one', async () => {
   connection.close();
   await broker.close();
 });
+
+test('a boolean of a type and a byte is one to filters, as Python sends it', async () => {
+  const rules = [{ name: 'r', correlationFilter: { properties: { eu: true } } }];
+  const topics = [{ name: 't', subscriptions: [{ name: 's', rules }] }];
+  const broker = await start({ topics });
+  const client = new ServiceBusClient(broker.connectionString);
+  const bus = await wire(broker.port);
+  try {
+    const key = [0xa1, 0x02, 0x65, 0x75];
+    const payload = (yes: number) =>
+      Buffer.concat([
+        Buffer.from([0x00, 0x53, 0x74, 0xc1, 0x07, 0x02, ...key, 0x56, yes]),
+        encoded(types.wrap_described(`eu ${yes}`, 0x77)),
+      ]);
+    bus.say(hello(), attach(0, 't'));
+    await bus.hear(code.attach);
+    for (const id of [0, 1]) {
+      const fields = [types.wrap_uint(0), types.wrap_uint(id), Buffer.from([id])];
+      const more = [types.wrap_uint(0), true];
+      bus.say(frame(code.transfer, [...fields, ...more], { payload: payload(id) }));
+    }
+    const found = await client.createReceiver('t', 's').receiveMessages(2, {
+      maxWaitTimeInMs: 2000,
+    });
+    assert.deepEqual(
+      found.map(({ body }) => body),
+      ['eu 1'],
+    );
+  } finally {
+    bus.socket.destroy();
+    await client.close();
+    await broker.close();
+  }
+});

@@ -9,9 +9,13 @@ export interface Address {
   isManagement: boolean;
 }
 
-/** Of a request: no URL is made of it, as what clients send need not be one. */
+/**
+ * Of a request: no URL is made of it, as what clients send need not be one. It may be absolute, as a
+ * server has to accept (RFC 9112, 3.2.2): so the Java SDK asks for a WebSocket.
+ */
 export function splitUrl(url: string | undefined): { path: string; query: URLSearchParams } {
-  const [path = '', query = ''] = (url ?? '/').replace(/#.*$/s, '').split(/\?(.*)/s);
+  const target = (url ?? '/').replace(/#.*$/s, '').replace(/^(https?|wss?):\/\/[^/?]*/i, '');
+  const [path = '', query = ''] = target.split(/\?(.*)/s);
   return { path, query: new URLSearchParams(query) };
 }
 

@@ -1,43 +1,44 @@
 /**
- * `npm run test:sdks [LANGUAGE…]`: the makers' SDKs of other languages against the broker, all through
- * the one list in scenarios.json, by emulator connection string and by TLS. A language that is not
- * installed is left out.
+ * `npm run test:sdks [LANGUAGE…]`: the makers' SDKs of other languages and a plain AMQP client against
+ * the broker, all through the one list in `scenarios/`, by emulator connection string, by TLS and by
+ * WebSockets. The languages run side by side. One that is not installed is left out with a line.
  */
-import { execFile, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { generate } from 'selfsigned';
-import { type BrokerOptions, start } from '#service-bus/start.js';
-import { type Driver, drivers } from './drivers.ts';
+import { type Driver, drivers, type Places } from './drivers.ts';
+import { drive, execute, type Where } from './driving.ts';
+import { alone, sideBySide } from './scenarios/all.ts';
+import { type Way, ways } from './steps.ts';
 
-const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
-const sources = join(root, 'test/service-bus/sdks');
-// Packages stay from one run to the next.
-const cache = join(root, '.longhaul/sdks');
+const places: Places = {
+  sources: join(root, 'test/service-bus/sdks'),
+  cache: join(root, 'node_modules/.cache/longhaul-sdks'),
+};
 
-interface Verdict {
-  name: string;
-  /** Null when it went well. */
-  why: string | null;
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+/**
+ * Each driver has an address of this machine of its own for each way, for some SDKs know the standard
+ * ports only; by the process, so that two runs on one machine are not in each other's way.
+ */
+function addressOf(driver: Driver, way: Way): string {
+  const own = process.pid % 60_000;
+  const n = drivers.indexOf(driver) * ways.length + ways.indexOf(way);
+  return `127.${1 + Math.floor(own / 250)}.${1 + (own % 250)}.${n + 2}`;
 }
+const addresses = drivers.flatMap((driver) => ways.map((way) => addressOf(driver, way)));
 
-async function certificate(folder: string) {
+async function certificateIn(folder: string): Promise<Where['certificate']> {
   const made = await generate([{ name: 'commonName', value: 'localhost' }], {
     keySize: 2048,
     extensions: [
       { name: 'basicConstraints', cA: true },
-      {
-        name: 'subjectAltName',
-        altNames: [
-          { type: 2, value: 'localhost' },
-          { type: 7, ip: '127.0.0.1' },
-        ],
-      },
+      { name: 'subjectAltName', altNames: addresses.map((ip) => ({ type: 7, ip })) },
     ],
   });
   const ca = join(folder, 'ca.pem');
@@ -45,90 +46,93 @@ async function certificate(folder: string) {
   return { ca, tls: { cert: made.cert, key: made.private } };
 }
 
-async function drive(
-  driver: Driver,
-  options: BrokerOptions,
-  ca: string | undefined,
-): Promise<Verdict[]> {
-  // Some of them know the standard port only, with TLS.
-  const port = ca ? 5671 : 5672;
-  const broker = await start({ ...options, port, host: '127.0.0.1' });
-  const connection = ca
-    ? 'Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=Yg=='
-    : 'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=Yg==;UseDevelopmentEmulator=true';
-  try {
-    for (const [trust, ...how] of (ca && driver.trust?.(ca)) || []) await run(trust ?? '', how);
-    const { command, args, env } = driver.command({ sources, cache, connection, ca });
-    const child = spawn(command, args, {
-      env: {
-        ...process.env,
-        ADMINISTRATION: connection.replace('localhost', `localhost:${port}`),
-        ...env,
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
+/** What the cache of a driver was made of. */
+async function stampOf(driver: Driver): Promise<string> {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([driver.fetch(places), driver.build(places)]));
+  for (const input of driver.inputs) {
+    const path = join(places.sources, input);
+    const isFolder = (await stat(path)).isDirectory();
+    const files = isFolder ? (await readdir(path)).sort().map((file) => join(path, file)) : [path];
+    for (const file of files) hash.update(await readFile(file));
+  }
+  return hash.digest('hex');
+}
+
+class LeftOut extends Error {}
+
+/** @throws LeftOut when the language or its packages are not to be had */
+async function prepare(driver: Driver): Promise<void> {
+  const [needed, ...how] = driver.needs;
+  await execute(needed, how).catch(() => {
+    throw new LeftOut('is not installed here');
+  });
+  const stamp = await stampOf(driver);
+  const file = join(places.cache, `${driver.language}.stamp`);
+  if ((await readFile(file, 'utf8').catch(() => '')) === stamp) return;
+  const most = { maxBuffer: 64 * 1024 * 1024 };
+  for (const [command, ...args] of driver.fetch(places))
+    await execute(command, args, { ...most, timeout: 240_000 }).catch((fault: Error) => {
+      throw new LeftOut(`has no packages here: ${fault.message.slice(0, 500)}`);
     });
-    const gone = new Promise((resolve) => child.on('exit', resolve));
-    const verdicts: Verdict[] = [];
-    for await (const line of createInterface(child.stdout))
-      if (line.startsWith('{"name"')) verdicts.push(JSON.parse(line) as Verdict);
-    await gone;
-    return verdicts;
-  } finally {
-    await broker.close();
-  }
+  for (const [command, ...args] of driver.build(places)) await execute(command, args, most);
+  await writeFile(file, stamp);
 }
 
-/** What is installed, or why it is not used. */
-async function prepared(driver: Driver): Promise<string | undefined> {
+/** Answers how many scenarios went well and how many did not. */
+async function driveAll(
+  driver: Driver,
+  where: Omit<Where, 'host'>,
+): Promise<[passed: number, failed: number]> {
+  const { language } = driver;
   try {
-    await run(driver.needs[0] ?? '', driver.needs.slice(1));
-  } catch {
-    return 'is not installed here';
-  }
-  try {
-    await mkdir(cache, { recursive: true });
-    for (const [command, ...args] of driver.prepare(sources, cache))
-      await run(command ?? '', args, { maxBuffer: 64 * 1024 * 1024 });
-    return undefined;
+    await prepare(driver);
   } catch (fault) {
-    return `could not be prepared: ${(fault as Error).message.slice(0, 500)}`;
+    if (!(fault instanceof LeftOut)) throw fault;
+    say(`${language} ${fault.message}: left out`);
+    return [0, 0];
   }
+  const sum: [number, number] = [0, 0];
+  const driveOne = async (way: Way) => {
+    const from = Date.now();
+    const host = addressOf(driver, way);
+    const { passed, failed } = await drive(driver, way, { ...where, host });
+    const seconds = ((Date.now() - from) / 1000).toFixed(0);
+    say(`${language}, ${way}: ${passed} of ${passed + failed.length} scenarios in ${seconds} s`);
+    for (const { name, why } of failed) say(`  not: ${name}: ${why}`);
+    sum[0] += passed;
+    sum[1] += failed.length;
+  };
+  if (driver.waits) await Promise.all(driver.ways.map(driveOne));
+  else for (const way of driver.ways) await driveOne(way);
+  return sum;
 }
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+/** Scenarios run side by side: what one has is its own. */
+function checkApart(): void {
+  const names = [...sideBySide, ...alone].flatMap(({ queues = [], topics = [] }) =>
+    [...queues, ...topics].map(({ name }) => name),
+  );
+  const twice = names.filter((name, n) => names.indexOf(name) !== n);
+  if (twice.length > 0) throw new Error(`Two scenarios share ${twice.join(', ')}.`);
+}
 
 const wanted = process.argv.slice(2);
+checkApart();
+await mkdir(places.cache, { recursive: true });
 const folder = await mkdtemp(join(tmpdir(), 'longhaul-sdks-'));
 try {
-  const { scenarios, queues, topics } = JSON.parse(
-    await readFile(join(sources, 'scenarios.json'), 'utf8'),
-  ) as BrokerOptions & { scenarios: { name: string; without?: string[] }[] };
-  const { ca, tls } = await certificate(folder);
-  for (const driver of drivers) {
-    if (wanted.length > 0 && !wanted.includes(driver.language)) continue;
-    const why = await prepared(driver);
-    if (why) {
-      say(`${driver.language} ${why}: left out`);
-      continue;
-    }
-    for (const way of ['emulator', 'tls'] as const) {
-      if (!driver.ways.includes(way)) continue;
-      // What a language's SDK cannot do, or does not tell its user, is no scenario of it.
-      const cannot = [driver.language, `${driver.language} ${way}`];
-      const mine = scenarios.filter(({ without }) => !without?.some((one) => cannot.includes(one)));
-      const options = { queues, topics, ...(way === 'tls' ? { tls } : {}) };
-      const all = await drive(driver, options, way === 'tls' ? ca : undefined);
-      const verdicts = all.filter(({ name }) => mine.some((one) => one.name === name));
-      const bad = verdicts.filter((verdict) => verdict.why !== null);
-      const missing = mine.length - verdicts.length;
-      say(
-        `${driver.language}, ${way}: ${verdicts.length - bad.length} of ${mine.length} scenarios`,
-      );
-      for (const { name, why: because } of bad) say(`  not: ${name}: ${because}`);
-      if (missing > 0) say(`  ${missing} were not reached`);
-      if (bad.length > 0 || missing > 0) process.exitCode = 1;
-    }
-  }
+  const certificate = await certificateIn(folder);
+  for (const { trust } of drivers)
+    for (const [command, ...args] of trust?.(certificate.ca) ?? [])
+      await execute(command, args).catch(() => undefined);
+  const chosen = drivers.filter(({ language }) => wanted.length === 0 || wanted.includes(language));
+  const sums = await Promise.all(
+    chosen.map((driver) => driveAll(driver, { ...places, folder, certificate })),
+  );
+  const [passed, failed] = sums.reduce(([a, b], [c, d]) => [a + c, b + d]);
+  say(`${passed} passed, ${failed} failed`);
+  if (failed > 0) process.exitCode = 1;
 } finally {
   await rm(folder, { recursive: true, force: true });
 }

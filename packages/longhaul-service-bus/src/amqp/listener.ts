@@ -6,7 +6,7 @@ import { createServer as createHttpServer, type Server as HttpServer } from 'nod
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
-import { createWebSocketStream, WebSocketServer } from 'ws';
+import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
 import { splitUrl } from '../address.ts';
 import { administration } from '../admin/routes.ts';
 import { whyForeign } from '../foreign.ts';
@@ -133,11 +133,24 @@ function createHttp(
       else if (splitUrl(request.url).path !== webSocketPath) socket.destroy();
       else
         webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-          serve(createWebSocketStream(webSocket)),
+          serve(streamOf(webSocket, socket)),
         );
     })(),
   );
   return server;
+}
+
+/**
+ * Our end is that of the TCP connection: on a closing frame, which it does not answer, the Java SDK's
+ * client turns in circles until the connection is gone. A closing frame of the client is answered.
+ */
+function streamOf(webSocket: WebSocket, socket: Duplex): Duplex {
+  const stream = createWebSocketStream(webSocket);
+  stream._final = (done) => {
+    socket.end();
+    done();
+  };
+  return stream;
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {

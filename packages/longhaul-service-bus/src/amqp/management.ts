@@ -36,6 +36,9 @@ const mostDeleted = 4000;
 const mostAtOnce = 4096;
 const mostDeferredBytes = 16 * 1024 * 1024;
 
+// .NET's DateTime.MaxValue as its AMQP library writes it, by which the SDKs say that they mean no time.
+const noTimeMs = 253_402_300_799_999;
+
 const { types } = rhea;
 
 const operations: Record<string, Operation> = {
@@ -115,9 +118,11 @@ const operations: Record<string, Operation> = {
   }),
   'com.microsoft:get-message-sessions': ({ queue }, body) => {
     const skip = numberOf(body, 'skip', 0);
-    const ids = sessionsOf(queue).list(skip, Math.min(numberOf(body, 'top', 100), mostAtOnce));
+    const top = Math.min(numberOf(body, 'top', 100), mostAtOnce);
+    const since = numberOf(body, 'last-updated-time', noTimeMs);
+    const ids = sessionsOf(queue).list(skip, top, since < noTimeMs ? since : undefined);
     if (ids.length === 0) return 'nothing';
-    return { skip: int(skip + ids.length), 'sessions-ids': ids };
+    return { skip: int(skip + ids.length), 'sessions-ids': arrayOf('string', ids) };
   },
 };
 

@@ -396,4 +396,12 @@ export const rejected = (error: { condition: string; description: string; info: 
 export const codec = rhea.types as unknown as {
   Reader: new (buffer: Buffer) => { read(): Typed };
   Writer: new (buffer: Buffer) => { write(value: Typed): void; toBuffer(): Buffer };
+  by_code: Record<number, { read(buffer: Buffer, offset: number): unknown } | undefined>;
 };
+
+/**
+ * A boolean may be written as a type of its own with a byte (AMQP 1.0, part 1, 1.6.2), as Python's SDK
+ * does: rhea would read a number, which is neither true nor false to a filter or a flag.
+ */
+const wideBoolean = codec.by_code[0x56];
+if (wideBoolean) wideBoolean.read = (buffer, offset) => buffer.readUInt8(offset) !== 0;

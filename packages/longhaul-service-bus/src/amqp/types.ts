@@ -11,7 +11,7 @@ export const timestamp = (ms: number) => types.wrap_timestamp(ms);
 export const symbol = (s: string) => types.wrap_symbol(s);
 export const string = (s: string) => types.wrap_string(s);
 
-const code = { long: 0x81, timestamp: 0x83, uuid: 0x98 } as const;
+const code = { long: 0x81, timestamp: 0x83, uuid: 0x98, string: 0xb1 } as const;
 export const arrayOf = (type: keyof typeof code, items: unknown[]) =>
   types.wrap_array(items, code[type], undefined);
 

@@ -344,7 +344,7 @@ export class Queue {
     this.#sequence.restore(kept.counter, kept.highest);
     for (const [key, duplicate] of kept.duplicates) this.#duplicates?.restore(key, duplicate);
     for (const [id, state] of kept.sessionStates)
-      if (this.sessions) this.sessions.get(id).state = state;
+      this.sessions?.keepState(this.sessions.get(id), state);
     for (const message of kept.messages)
       try {
         this.#restoreMessage(message, releaseLocks);

@@ -27,6 +27,8 @@ export class Session {
   readonly id: string;
   readonly order = new Order();
   state: Buffer | undefined;
+  /** When the state was set; of one that the disk kept, when it was read. */
+  stateAt = 0;
   lock: SessionLock | undefined;
   /** Handed out and not settled. */
   readonly locked = new Set<Message>();

@@ -124,16 +124,26 @@ export class Sessions {
 
   /** @throws ServiceBusFault */
   setState(id: string, claim: Claim, state: Buffer | undefined): void {
-    this.heldBy(id, claim).state = state;
+    this.keepState(this.heldBy(id, claim), state);
     this.#journal.putSessionState(id, state);
   }
 
-  /** Some of the sessions with messages or a state, in the order in which they were first spoken of. */
-  list(skip: number, top: number): string[] {
+  /** As it was set, or found on the disk. */
+  keepState(session: Session, state: Buffer | undefined): void {
+    session.state = state;
+    session.stateAt = this.#clock.now();
+  }
+
+  /**
+   * Some of the sessions with messages or a state, in the order in which they were first spoken of;
+   * with a time only those whose state was set after it.
+   */
+  list(skip: number, top: number, since?: number): string[] {
     const ids: string[] = [];
     let passed = 0;
-    for (const { id, sequences, state } of this.#all.values()) {
-      if (sequences.size === 0 && state === undefined) continue;
+    for (const { id, sequences, state, stateAt } of this.#all.values()) {
+      if (state === undefined && (sequences.size === 0 || since !== undefined)) continue;
+      if (since !== undefined && stateAt <= since) continue;
       if (passed++ >= skip) ids.push(id);
       if (ids.length === top) break;
     }
