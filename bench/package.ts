@@ -4,8 +4,8 @@ import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createPackage } from '#dev/deploy/package.js';
 import { Registry, supplyCoreModule } from '#dev/functions-host/worker/core-module.js';
-import { createPackage } from '../deploy/package.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const rounds = 9;
@@ -66,7 +66,7 @@ async function compare(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'longhaul-packages-'));
   const [bundled, pruned] = [join(folder, 'bundled'), join(folder, 'pruned')];
   try {
-    await createPackage(bundled);
+    await createPackage(bundled, root);
     await createPruned(pruned);
     const ways: Record<string, () => number> = {
       bundled: () => timeToLoad(bundled, 'start.js'),

@@ -3,11 +3,11 @@
  * types and the REST reference, not recorded: there is no subscription here.
  */
 import { readFileSync } from 'node:fs';
+import { alertNames, functionsOf } from '#dev/deploy/doctor/apps.js';
+import type { Answer, Arm } from '#dev/deploy/doctor/arm.js';
+import { containers, roleNames, tables, workedQueues } from '#dev/deploy/doctor/group.js';
+import { topologyFile } from '#dev/deploy/doctor/site.js';
 import { readTopology } from '#longhaul/model/topology.js';
-import { alertNames, functionsOf } from '../../deploy/doctor/apps.ts';
-import type { Answer, Arm } from '../../deploy/doctor/arm.ts';
-import { containers, roleNames, tables, workedQueues } from '../../deploy/doctor/group.ts';
-import { topologyFile } from '../../deploy/doctor/site.ts';
 
 export const groupId = '/subscriptions/0000/resourceGroups/rg-longhaul';
 const web = `${groupId}/providers/Microsoft.Web/sites`;

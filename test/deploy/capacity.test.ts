@@ -14,7 +14,7 @@ import {
   restText,
   shapes,
   standardMonth,
-} from '../../deploy/capacity.ts';
+} from '#dev/deploy/capacity.js';
 import { root } from '../support/stack.ts';
 
 test('docs/capacity.md says what the calculation gives', () => {

@@ -10,12 +10,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { alertNames } from '../../deploy/doctor/apps.ts';
-import type { Answer } from '../../deploy/doctor/arm.ts';
-import type { Finding } from '../../deploy/doctor/check.ts';
-import { containers, roleNames, tables } from '../../deploy/doctor/group.ts';
-import { clientsOf, createApi, createSite, type Site } from '../../deploy/doctor/site.ts';
-import { checks, examine, groupNamed, linesOf } from '../../deploy/doctor.ts';
+import { alertNames } from '#dev/deploy/doctor/apps.js';
+import type { Answer } from '#dev/deploy/doctor/arm.js';
+import type { Finding } from '#dev/deploy/doctor/check.js';
+import { containers, roleNames, tables } from '#dev/deploy/doctor/group.js';
+import { clientsOf, createApi, createSite, type Site } from '#dev/deploy/doctor/site.js';
+import { checks, examine, groupNamed, linesOf } from '#dev/deploy/doctor.js';
 import { root, testStack } from '../support/stack.ts';
 import { armOf, groupId, healthyAnswers } from './azure-answers.ts';
 
@@ -278,8 +278,9 @@ describe('in Azure, by answers made by hand', () => {
 });
 
 test('for programs: JSON, and an exit code', async () => {
+  const command = join(root, 'packages/longhaul-dev/bin/longhaul.js');
   const run = (...args: string[]) =>
-    promisify(execFile)(process.execPath, [join(root, 'dist/deploy/doctor.js'), ...args]).then(
+    promisify(execFile)(process.execPath, [command, 'doctor', ...args]).then(
       ({ stdout }) => ({ code: 0, stdout }),
       (error: { code: number; stdout: string }) => error,
     );

@@ -22,9 +22,9 @@ import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { Service } from 'kubernetes-models/v1/Service';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { parse, parseAllDocuments } from 'yaml';
+import { configFile, emulatorConfig } from '#dev/deploy/emulator.js';
 import { readTopology } from '#longhaul/model/topology.js';
 import { readSettings } from '#longhaul/settings.js';
-import { configFile, emulatorConfig } from '../../deploy/emulator.ts';
 import { root, testStack } from '../support/stack.ts';
 
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -173,7 +173,7 @@ test('commands: func is told the language, Azurite not to look at versions', () 
   const files = [
     'README.md',
     'docs/deploy.md',
-    'deploy/package.ts',
+    'packages/longhaul-dev/src/cli/main.ts',
     'deploy/emulator/compose.yaml',
   ];
   const lines = files.flatMap((file) => read(file).split('\n'));

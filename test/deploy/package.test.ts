@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
-import { createPackage } from '../../deploy/package.ts';
+import { createPackage } from '#dev/deploy/package.js';
 import { createClient } from '../support/client.ts';
-import { testStack } from '../support/stack.ts';
+import { root, testStack } from '../support/stack.ts';
 
 const run = promisify(execFile);
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-package-'));
-  await createPackage(folder);
+  await createPackage(folder, root);
 });
 after(() => rm(folder, { recursive: true, force: true }));
 

@@ -1,8 +1,5 @@
 /** What a scenario may ask of a client, whatever its language: the drivers know these steps and no others. */
-import type {
-  QueueDescription,
-  TopicDescription,
-} from '#service-bus/entity/settings.js';
+import type { QueueDescription, TopicDescription } from '#service-bus/entity/settings.js';
 
 export type Plain = string | number | boolean;
 

@@ -1,14 +1,69 @@
-/** The command `longhaul`. */
-const commands: Record<string, () => Promise<unknown>> = {
-  start: () => import('./start.ts'),
-};
+/** The command `longhaul`: one line for each of its commands, which load what they need when called. */
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
 
-const [name = 'start'] = process.argv.slice(2);
-const command = commands[name];
-if (command) await command();
-else {
-  process.stderr.write(
-    `There is no command '${name}'. Known: ${Object.keys(commands).join(', ')}.\n`,
-  );
+const { version } = createRequire(import.meta.url)('longhaul-dev/package.json') as {
+  version: string;
+};
+const say = (text: string) => void process.stdout.write(text);
+
+/** Its arguments are read where they are known. */
+const passing = (command: Command) =>
+  command.allowUnknownOption().allowExcessArguments().helpOption(false).argument('[arguments...]');
+
+const longhaul = new Command('longhaul')
+  .description('Background jobs on Azure Functions and Azure Service Bus.')
+  .version(version);
+
+longhaul
+  .command('start')
+  .description('the app in this folder with all it needs: storage, Service Bus, Functions host')
+  .action(async () => void (await import('./start.ts')));
+
+passing(longhaul.command('bus'))
+  .description('the embedded Service Bus by itself; --help says what there is to set')
+  .action(async () => {
+    process.argv.splice(2, 1);
+    await import('longhaul-service-bus/internal/process');
+  });
+
+longhaul
+  .command('package')
+  .description('what goes to Azure: the compiled app as one bundled file')
+  .argument('[folder]', 'where to', 'dist/package')
+  .action(async (folder: string) => {
+    const { createPackage } = await import('../deploy/package.ts');
+    await createPackage(folder);
+    say(`${folder}\nPublish it: cd there, then func azure functionapp publish NAME --javascript\n`);
+  });
+
+longhaul
+  .command('emulator-config')
+  .description("topology.json for Microsoft's Service Bus emulator")
+  .argument('[file]', 'where to')
+  .action(async (file?: string) => {
+    const { configFile, writeEmulatorConfig } = await import('../deploy/emulator.ts');
+    say(await writeEmulatorConfig(file ?? configFile));
+  });
+
+longhaul
+  .command('capacity')
+  .description('what a million jobs cost, and what binds first')
+  .action(async () => {
+    const { capacity } = await import('../deploy/capacity.ts');
+    say(`${capacity()}\n`);
+  });
+
+passing(longhaul.command('doctor'))
+  .description('looks at a deployment end to end and says what to do')
+  .action(async (args: string[]) => {
+    const { doctor } = await import('../deploy/doctor.ts');
+    process.exitCode = await doctor(args);
+  });
+
+try {
+  await longhaul.parseAsync();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
   process.exitCode = 2;
 }

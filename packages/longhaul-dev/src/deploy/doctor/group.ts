@@ -1,7 +1,7 @@
 /** What Azure Resource Manager says: the deployment, the identity's roles, settings. */
 
-import type { Topology } from '#longhaul/model/topology.js';
-import { readSettings } from '#longhaul/settings.js';
+import type { Topology } from 'longhaul/internal/model/topology';
+import { readSettings } from 'longhaul/internal/settings';
 import { type Check, none, Skipped } from './check.ts';
 import { type Group, groupOf, type Site } from './site.ts';
 

@@ -1,6 +1,6 @@
 /** Queues, tables and containers against what the code expects. */
 import { readFileSync } from 'node:fs';
-import { durationMs } from '#service-bus/entity/settings.js';
+import { durationMs } from 'longhaul-service-bus/internal/entity/settings';
 import { type Check, none } from './check.ts';
 import { accountId, busId, containers, tables } from './group.ts';
 import { clientsAt, groupOf, type Site, topologyFile } from './site.ts';

@@ -1,6 +1,6 @@
 /** The other ways in and out, which need bus or storage, and keys that storage might read otherwise. */
-import { inboxContainer } from '#longhaul/azure/blobs.js';
-import { shownUrl } from '#longhaul/outbound/address.js';
+import { inboxContainer } from 'longhaul/internal/azure/blobs';
+import { shownUrl } from 'longhaul/internal/outbound/address';
 import { json } from './api.ts';
 import { type Check, Skipped, until } from './check.ts';
 import { ended, submit } from './jobs.ts';

@@ -1,8 +1,7 @@
 /**
- * `npm run doctor -- --azure --resource-group GROUP`, or `-- --url https://…/api --key KEY`: looks at a
+ * `longhaul doctor --azure --resource-group GROUP`, or `--url https://…/api --key KEY`: looks at a
  * deployment in the order in which things break, and says of each what it found and what to do.
  */
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { apiChecks } from './doctor/api.ts';
 import { appChecks, watchChecks } from './doctor/apps.ts';
@@ -33,8 +32,8 @@ export const checks: readonly Check[] = [
   ...watchChecks,
 ];
 
-const usage = `npm run doctor -- --azure --resource-group GROUP [--deployment longhaul] [--subscription ID]
-               -- --url https://HOST/api [--key KEY]
+const usage = `longhaul doctor --azure --resource-group GROUP [--deployment longhaul] [--subscription ID]
+                --url https://HOST/api [--key KEY]
   --entra api://CLIENT_ID   a token for the API, where entraClientId is set (or --token TOKEN)
   --callback https://…      an address that takes a POST, to try a callback
   --only NAME,NAME          these checks alone
@@ -129,8 +128,9 @@ export async function examine(
   return findings;
 }
 
-async function main(): Promise<number> {
-  const { values: given } = parseArgs({ options });
+/** Answers the exit code: 1 for a fault, 2 for what cannot be looked at. */
+export async function doctor(args: string[]): Promise<number> {
+  const { values: given } = parseArgs({ args, options });
   if (!given.url && !(given.azure && given['resource-group'])) {
     process.stderr.write(usage);
     return 2;
@@ -143,9 +143,3 @@ async function main(): Promise<number> {
   say(`\n${findings.length - faults - skipped} well, ${faults} faults, ${skipped} skipped`);
   return faults > 0 ? 1 : 0;
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.exitCode = await main().catch((error: Error) => {
-    process.stderr.write(`${error.message}\n`);
-    return 2;
-  });

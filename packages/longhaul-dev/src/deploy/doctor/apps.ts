@@ -1,6 +1,6 @@
 /** The Function Apps as Azure has them: state, runtime, functions, and whether anybody watches. */
-import type { Topology } from '#longhaul/model/topology.js';
-import { heartbeat } from '#longhaul/triggers/timers.js';
+import type { Topology } from 'longhaul/internal/model/topology';
+import { heartbeat } from 'longhaul/internal/triggers/timers';
 import { type Check, none, Skipped } from './check.ts';
 import { accountId, appsOf, busId, settingsOf, siteId, webVersion } from './group.ts';
 import { groupOf } from './site.ts';

@@ -1,8 +1,7 @@
 /**
- * `npm run capacity`: what a million jobs cost at list prices, and what binds first as they come faster.
+ * `longhaul capacity`: what a million jobs cost at list prices, and what binds first as they come faster.
  * The figures of docs/capacity.md are what this prints; every input stands here with its source.
  */
-import { fileURLToPath } from 'node:url';
 
 // List prices in US dollars, East US; sources: docs/capacity.md.
 const price = {
@@ -249,7 +248,5 @@ export function restText(): string {
   return `Without a job: ${dollars(sum)} a month (namespace ${dollars(bus)}, one warm instance ${dollars(warm)}, timers ${dollars(timers)}).`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.stdout.write(
-    `${[costTable(), restText(), monthTable(), bindingTable(), needsTable()].join('\n\n')}\n`,
-  );
+export const capacity = (): string =>
+  [costTable(), restText(), monthTable(), bindingTable(), needsTable()].join('\n\n');

@@ -1,14 +1,15 @@
 /** The deployment that is looked at: its API, and what else of it could be reached. */
 import { randomBytes } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
 import { DefaultAzureCredential } from '@azure/identity';
 import type { ServiceBusClient } from '@azure/service-bus';
-import { type Account, createClients } from '#longhaul/azure/clients.js';
-import { readTopology, type Topology } from '#longhaul/model/topology.js';
-import { readSettings } from '#longhaul/settings.js';
+import { type Account, createClients } from 'longhaul/internal/azure/clients';
+import { readTopology, type Topology } from 'longhaul/internal/model/topology';
+import { readSettings } from 'longhaul/internal/settings';
 import type { Answer, Arm } from './arm.ts';
 import { Skipped } from './check.ts';
 
-export const topologyFile = new URL('../../../topology.json', import.meta.url);
+export const topologyFile = pathToFileURL('topology.json');
 
 export interface Api {
   url: string;

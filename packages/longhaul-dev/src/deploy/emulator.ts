@@ -1,15 +1,13 @@
 /**
- * `npm run emulator:config`: writes the configuration of Microsoft's Service Bus emulator from
+ * `longhaul emulator-config [file]`: writes the configuration of Microsoft's Service Bus emulator from
  * topology.json, within what the emulator accepts, and says what it had to change.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { durationMs, type QueueDescription } from '#service-bus/entity/settings.js';
-import { readTopology } from '#service-bus/start.js';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { durationMs, type QueueDescription } from 'longhaul-service-bus/internal/entity/settings';
+import { readTopology } from 'longhaul-service-bus/internal/start';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-export const configFile = join(root, 'deploy/emulator/servicebus.json');
+export const configFile = 'deploy/emulator/servicebus.json';
 
 // Its Config-schema.json (Azure/azure-service-bus-emulator-installer) takes no more than these.
 const hour = 'PT1H';
@@ -18,7 +16,7 @@ const mostDeliveries = 10;
 const mostQueues = 50;
 
 export async function emulatorConfig(): Promise<{ config: unknown; changed: string[] }> {
-  const { queues } = await readTopology(join(root, 'topology.json'));
+  const { queues } = await readTopology('topology.json');
   if (queues.length > mostQueues)
     throw new Error(`The emulator takes ${mostQueues} queues, topology.json has ${queues.length}.`);
   const changed: string[] = [];
@@ -63,8 +61,10 @@ function toProperties(queue: QueueDescription, changed: string[]) {
   };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+/** Answers what it says. */
+export async function writeEmulatorConfig(file: string): Promise<string> {
   const { config, changed } = await emulatorConfig();
-  await writeFile(configFile, `${JSON.stringify(config, null, 2)}\n`);
-  process.stdout.write(`${configFile}\n${changed.map((line) => `  ${line}\n`).join('')}`);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `${JSON.stringify(config, null, 2)}\n`);
+  return `${file}\n${changed.map((line) => `  ${line}\n`).join('')}`;
 }
