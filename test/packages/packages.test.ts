@@ -1,0 +1,104 @@
+/** What is published, as whoever installs it has it: from the tarballs alone, in an empty folder. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { freePorts } from '#dev/stack/ports.js';
+import { createClient } from '../support/client.ts';
+import { root } from '../support/stack.ts';
+import { until } from '../support/until.ts';
+
+const run = promisify(execFile);
+const packages = ['longhaul', 'longhaul-dev', 'longhaul-service-bus', 'create-longhaul'];
+const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
+
+let folder: string;
+let app: string;
+const tarballs: Record<string, string> = {};
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'longhaul-packages-'));
+  app = join(folder, 'my-app');
+  for (const name of packages)
+    await run('npm', ['pack', '--workspace', name, '--pack-destination', folder], { cwd: root });
+  for (const file of await readdir(folder))
+    tarballs[file.replace(/-\d.*$/, '')] = `file:${join(folder, file)}`;
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** The versions that are not published yet. */
+async function withTarballs(): Promise<void> {
+  const file = join(app, 'package.json');
+  const manifest = JSON.parse(await readFile(file, 'utf8'));
+  const { longhaul, ...others } = tarballs;
+  manifest.dependencies.longhaul = longhaul;
+  for (const name of ['longhaul-dev', 'longhaul-service-bus'])
+    manifest.devDependencies[name] = others[name];
+  await writeFile(file, JSON.stringify(manifest));
+}
+
+test('a tarball has its build, its types, a licence and a README, and no sources', async () => {
+  for (const name of packages) {
+    const { stdout } = await run('tar', ['-tzf', String(tarballs[name]).slice('file:'.length)]);
+    const files = stdout.trim().split('\n');
+    for (const needed of ['package/package.json', 'package/README.md', 'package/LICENSE'])
+      assert.ok(files.includes(needed), `${name}: ${needed}`);
+    assert.ok(
+      files.some((file) => file.endsWith('.d.ts')),
+      name,
+    );
+    const strange = files.filter(
+      (file) => /\.tsbuildinfo$|\/src\/|node_modules/.test(file) && !file.includes('/template/'),
+    );
+    assert.deepEqual(strange, [], name);
+  }
+});
+
+test('creates an app, which compiles, passes its test, runs a job and is packed', async () => {
+  const tools = join(folder, 'tools');
+  await run('npm', ['install', '--prefix', tools, ...quiet, String(tarballs['create-longhaul'])]);
+  const create = join(tools, 'node_modules/.bin/create-longhaul');
+  await run(create, [app, '--yes']);
+  await assert.rejects(run(create, [app, '--yes']), /is not empty/);
+  await withTarballs();
+  await run('npm', ['install', ...quiet], { cwd: app });
+  await run('npm', ['test'], { cwd: app });
+  await runsAJob();
+  await run('npm', ['run', 'package'], { cwd: app });
+  const packed = await readdir(join(app, 'dist/package/dist/functions'));
+  assert.deepEqual(packed.sort(), ['index.js', 'index.js.map', 'proto', 'start.js']);
+});
+
+async function runsAJob(): Promise<void> {
+  const [http = 0, bus, blob, queue, table] = await freePorts(5);
+  const env = {
+    ...process.env,
+    ...{ PORT: `${http}`, SERVICE_BUS_PORT: `${bus}` },
+    ...{ AZURITE_BLOB_PORT: `${blob}`, AZURITE_QUEUE_PORT: `${queue}` },
+    AZURITE_TABLE_PORT: `${table}`,
+  };
+  const bin = join(app, 'node_modules/longhaul-dev/bin/longhaul.js');
+  const started = spawn(process.execPath, [bin, 'start'], { cwd: app, env });
+  let output = '';
+  for (const stream of [started.stdout, started.stderr])
+    stream.on('data', (text) => {
+      output += text;
+    });
+  const ended = once(started, 'exit');
+  try {
+    await until('the stack', () => {
+      assert.equal(started.exitCode, null, output);
+      return output.includes('Ready in');
+    });
+    const client = createClient(`http://127.0.0.1:${http}`);
+    const { id } = await client.submit('greet', { names: ['Ada'] });
+    assert.deepEqual((await client.ended(id)).result, { greeted: ['Hello, Ada'] });
+  } finally {
+    started.kill('SIGTERM');
+    await ended;
+  }
+}
