@@ -67,13 +67,20 @@ test('creates an app, which compiles, passes its test, runs a job and is packed'
   await withTarballs();
   await run('npm', ['install', ...quiet], { cwd: app });
   await run('npm', ['test'], { cwd: app });
-  await runsAJob();
+  await withApp('start', async (client) => {
+    const { id } = await client.submit('greet', { names: ['Ada'] });
+    assert.deepEqual((await client.ended(id)).result, { greeted: ['Hello, Ada'] });
+  });
   await run('npm', ['run', 'package'], { cwd: app });
   const packed = await readdir(join(app, 'dist/package/dist/functions'));
   assert.deepEqual(packed.sort(), ['index.js', 'index.js.map', 'proto', 'start.js']);
 });
 
-async function runsAJob(): Promise<void> {
+/** `longhaul start` or `dev` in the app's folder, while something is tried with it. */
+async function withApp(
+  command: string,
+  act: (client: ReturnType<typeof createClient>, output: () => string) => Promise<void>,
+): Promise<void> {
   const [http = 0, bus, blob, queue, table] = await freePorts(5);
   const env = {
     ...process.env,
@@ -82,7 +89,7 @@ async function runsAJob(): Promise<void> {
     AZURITE_TABLE_PORT: `${table}`,
   };
   const bin = join(app, 'node_modules/longhaul-dev/bin/longhaul.js');
-  const started = spawn(process.execPath, [bin, 'start'], { cwd: app, env });
+  const started = spawn(process.execPath, [bin, command], { cwd: app, env });
   let output = '';
   for (const stream of [started.stdout, started.stderr])
     stream.on('data', (text) => {
@@ -94,11 +101,49 @@ async function runsAJob(): Promise<void> {
       assert.equal(started.exitCode, null, output);
       return output.includes('Ready in');
     });
-    const client = createClient(`http://127.0.0.1:${http}`);
-    const { id } = await client.submit('greet', { names: ['Ada'] });
-    assert.deepEqual((await client.ended(id)).result, { greeted: ['Hello, Ada'] });
+    await act(createClient(`http://127.0.0.1:${http}`), () => output);
   } finally {
     started.kill('SIGTERM');
     await ended;
   }
 }
+
+const slowly = (greeting: string) => `
+import { defineJob } from 'longhaul';
+import { z } from 'zod';
+export const greet = defineJob({
+  type: 'greet',
+  input: z.object({ name: z.string(), steps: z.number() }),
+  async run({ name, steps }, job) {
+    for (let n = 0; n < steps; n++)
+      await job.step(\`step \${n}\`, () => new Promise<number>((done) => setTimeout(() => done(n), 100)));
+    return { said: \`${greeting}, \${name}\`, attempt: job.attempt };
+  },
+});
+`;
+
+test('while it is developed, what is saved is served, and what cannot be served changes nothing', async () => {
+  const file = join(app, 'functions/jobs/greet.ts');
+  const said = async (client: ReturnType<typeof createClient>) => {
+    const { id } = await client.submit('greet', { name: 'Eve', steps: 0 });
+    return ((await client.ended(id)).result as { said: string }).said;
+  };
+  await writeFile(file, slowly('Hello'));
+  await withApp('dev', async (client, output) => {
+    const underWay = await client.submit('greet', { name: 'Ada', steps: 60 });
+    await until('it runs', async () => (await client.get(underWay.id)).state === 'running');
+    await writeFile(file, slowly('Good day'));
+    await until('the new one', async () => (await said(client)) === 'Good day, Eve');
+    // Its steps are not done again, and it counts as the same attempt.
+    assert.deepEqual((await client.ended(underWay.id)).result, {
+      said: 'Good day, Ada',
+      attempt: 1,
+    });
+    await writeFile(file, slowly('Oh').replace('steps: 60', '').replace('{ name,', '{ nam,'));
+    await until('the error', () => output().includes('error TS'));
+    assert.equal(await said(client), 'Good day, Eve');
+    await writeFile(file, slowly('Oh').replace("type: 'greet'", "type: ''"));
+    await until('what is wrong', () => output().includes('Job types are defined wrongly'));
+    assert.equal(await said(client), 'Good day, Eve');
+  });
+});

@@ -18,7 +18,18 @@ const longhaul = new Command('longhaul')
 longhaul
   .command('start')
   .description('the app in this folder with all it needs: storage, Service Bus, Functions host')
-  .action(async () => void (await import('./start.ts')));
+  .action(async () => {
+    const { start } = await import('./start.ts');
+    await start();
+  });
+
+longhaul
+  .command('dev')
+  .description('the same, and what is saved is compiled and served at once')
+  .action(async () => {
+    const { dev } = await import('./dev.ts');
+    await dev();
+  });
 
 passing(longhaul.command('bus'))
   .description('the embedded Service Bus by itself; --help says what there is to set')

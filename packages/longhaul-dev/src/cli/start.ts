@@ -11,8 +11,8 @@ const port = (setting: string, fallback: number): number => {
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-async function start(): Promise<Stack> {
-  return startStack({
+const startHere = (): Promise<Stack> =>
+  startStack({
     root: process.cwd(),
     data: env['LONGHAUL_DATA'] ?? '.longhaul',
     host: env['HOST'] ?? '127.0.0.1',
@@ -24,18 +24,43 @@ async function start(): Promise<Stack> {
       table: port(portSettings.table, 10_002),
     },
   });
+
+/** What the app serves; none when it has no API. */
+async function typesOf(url: string): Promise<string[]> {
+  const answer = await fetch(`${url}/api/job-types`).catch(() => undefined);
+  if (!answer?.ok) return [];
+  return ((await answer.json()) as { type: string }[]).map(({ type }) => type);
 }
 
-try {
-  const began = Date.now();
-  const stack = await start();
+async function tell(stack: Stack): Promise<void> {
+  const types = await typesOf(stack.url);
   say(`API          ${stack.url}/api/jobs`);
-  say(`Example      ${stack.url}/api/examples/report-ready`);
+  if (types.includes('report')) say(`Example      ${stack.url}/api/examples/report-ready`);
+  say(`Job types    ${types.join(', ')}`);
   say(`Service Bus  ${stack.serviceBus}`);
   // Whole, to be copied: the key is Azurite's well-known one and opens nothing else.
   say(`Storage      ${stack.storage}`);
-  say(`Functions    ${stack.functions.length}: ${stack.functions.join(', ')}`);
+}
+
+/** The stack of this folder's app until Ctrl-C. What keeps it from starting is told, and ends the process. */
+export async function start(): Promise<Stack> {
+  const began = Date.now();
+  let stack: Stack;
+  try {
+    stack = await startHere();
+  } catch (error) {
+    const isPlain = error instanceof PortInUseError;
+    const text = isPlain ? error.message : ((error as Error).stack ?? error);
+    process.stderr.write(`${text}\n`);
+    process.exit(1);
+  }
+  await tell(stack);
   say(`Ready in ${((Date.now() - began) / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
+  endWith(stack);
+  return stack;
+}
+
+function endWith(stack: Stack): void {
   let stopping = false;
   const stop = async (code: number) => {
     if (stopping) return;
@@ -51,9 +76,4 @@ try {
     if (!stopping) say(`${part} ended unexpectedly.`);
     return stop(1);
   });
-} catch (error) {
-  process.stderr.write(
-    `${error instanceof PortInUseError ? error.message : ((error as Error).stack ?? error)}\n`,
-  );
-  process.exit(1);
 }

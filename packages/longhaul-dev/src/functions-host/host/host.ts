@@ -27,8 +27,15 @@ export interface HostOptions {
 export interface Host {
   port: number;
   functions: string[];
+  /** Runs what the app's files say now. @throws when they cannot be loaded: what runs goes on */
+  reload(): Promise<void>;
   /** Takes in nothing new and has the worker hand back what runs; ten seconds at most. */
   stop(): Promise<void>;
+}
+
+/** A host until it starts again. */
+interface Once extends Omit<Host, 'reload'> {
+  replace(): Promise<boolean>;
 }
 
 const stopMs = 10_000;
@@ -39,9 +46,8 @@ const tryAgainMs = 2_000;
 export async function startHost(options: HostOptions): Promise<Host> {
   const log = createLog(logLevelOf(readHostJson(options.root, options.settings)));
   let isStopping = false;
-  let current: Promise<Host>;
-  const again = async (before: Host, { port }: Host): Promise<Host> => {
-    log('error', 'The worker died three times: the host starts again.');
+  let current: Promise<Once>;
+  const again = async (before: Once, { port }: Once): Promise<Once> => {
     await before.stop();
     for (;;) {
       try {
@@ -54,13 +60,22 @@ export async function startHost(options: HostOptions): Promise<Host> {
     }
   };
   const giveUp = () => {
-    if (!isStopping) current = current.then((before) => again(before, first));
+    if (isStopping) return;
+    log('error', 'The worker died three times: the host starts again.');
+    current = current.then((before) => again(before, first));
   };
   current = startOnce(options, log, () => giveUp());
   const first = await current;
   return {
     port: first.port,
     functions: first.functions,
+    async reload() {
+      const before = await current;
+      if (await before.replace()) return;
+      log('warning', 'The app has other functions now: the host starts again.');
+      current = again(before, first);
+      await current;
+    },
     async stop() {
       isStopping = true;
       await (await current).stop();
@@ -94,7 +109,7 @@ function sortByKind(functions: readonly LoadedFunction[]) {
   return sorted;
 }
 
-async function startOnce(options: HostOptions, log: Log, onGivenUp: () => void): Promise<Host> {
+async function startOnce(options: HostOptions, log: Log, onGivenUp: () => void): Promise<Once> {
   const { host, port, settings, onWorker = () => undefined } = options;
   const hostJson = readHostJson(options.root, settings);
   const settlement = new Settlement();
@@ -129,7 +144,8 @@ async function startOnce(options: HostOptions, log: Log, onGivenUp: () => void):
     started.push(await listenServiceBus(serviceBus, context, settlement));
     started.push(await listenTimers(timer, context, () => storageOf(settings)));
     started.push(await listenBlobs(blob, context, () => storageOf(settings)));
-    return { port: web.port, functions: enabled.map(({ metadata }) => metadata.name), stop };
+    const functions = enabled.map(({ metadata }) => metadata.name);
+    return { port: web.port, functions, replace: () => worker.replace(), stop };
   } catch (error) {
     await stop();
     throw error;

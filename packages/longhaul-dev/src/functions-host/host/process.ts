@@ -33,6 +33,13 @@ try {
       process.send?.({ worker: pid });
     },
   });
+  process.on('message', (message: { reload?: true }) => {
+    if (!message.reload) return;
+    host.reload().then(
+      () => process.send?.({ reloaded: true }),
+      (error: Error) => process.send?.({ reloaded: false, why: error.message }),
+    );
+  });
   process.on('SIGTERM', () => void host.stop().then(() => process.exit(0)));
   reportReady({ port: host.port, functions: host.functions, worker });
 } catch (error) {

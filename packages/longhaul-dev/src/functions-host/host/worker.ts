@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
 import { type StartedChild, startChild } from 'longhaul-service-bus/internal/child';
 import type { Log } from '../log.ts';
 import type { InvocationRequest, LoadedFunction } from '../worker/core-module.ts';
@@ -50,6 +51,8 @@ interface Generation {
   calls: Map<string, Call>;
   /** Set when the host ended it. */
   endedFor?: string;
+  /** Another has taken its place: what it still does ends with it. */
+  isReplaced?: boolean;
 }
 
 export class Worker {
@@ -90,17 +93,25 @@ export class Worker {
     });
   };
 
-  /** WorkerTerminate: the app may hand back its work, then the process ends. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const generation = await this.#current.catch(() => undefined);
-    if (!generation || hasEnded(generation)) return;
-    const { process } = generation.child;
-    const gone = once(process, 'exit');
-    const late = setTimeout(() => process.kill('SIGKILL'), terminateMs);
-    process.send({ kind: 'terminate' } satisfies ToWorker, () => undefined);
-    await gone;
-    clearTimeout(late);
+    if (generation) await terminate(generation);
+  }
+
+  /**
+   * Another worker with what the app's files say now takes what comes from here on; the one before hands
+   * back its work and ends. Answers whether it has the same functions. @throws when the app cannot be
+   * loaded: the worker before goes on
+   */
+  async replace(): Promise<boolean> {
+    const before = await this.#current;
+    const next = await this.#begin();
+    this.#current = Promise.resolve(next);
+    this.#deaths = [];
+    before.isReplaced = true;
+    void terminate(before);
+    return isDeepStrictEqual(next.child.ready.functions, before.child.ready.functions);
   }
 
   async #begin(): Promise<Generation> {
@@ -149,7 +160,7 @@ export class Worker {
   #ended(generation: Generation, how: string): void {
     const { calls, endedFor, child } = generation;
     const why = endedFor ?? `it ended (${how})`;
-    if (!this.#stopping) {
+    if (!this.#stopping && !generation.isReplaced) {
       this.#options.log(
         'error',
         `Worker ${child.process.pid}: ${why}. ${calls.size} calls under way fail.`,
@@ -188,6 +199,17 @@ export class Worker {
     if (now - (this.#deaths.at(-1) ?? now) > deathsApartMs) this.#deaths = [];
     this.#deaths.push(now);
   }
+}
+
+/** WorkerTerminate: the app may hand back its work, then the process ends. */
+async function terminate(generation: Generation): Promise<void> {
+  if (hasEnded(generation)) return;
+  const { process } = generation.child;
+  const gone = once(process, 'exit');
+  const late = setTimeout(() => process.kill('SIGKILL'), terminateMs);
+  process.send({ kind: 'terminate' } satisfies ToWorker, () => undefined);
+  await gone;
+  clearTimeout(late);
 }
 
 const hasEnded = ({ child: { process } }: Generation): boolean =>
