@@ -26,8 +26,8 @@ import {
   RequestRefusedError,
   UnreachableError,
 } from './errors.ts';
-import { Http } from './http.ts';
 import { Replies } from './replies.ts';
+import { Http } from './transport.ts';
 import type { AnyType, BusCallOptions, Caller, WaitOptions } from './types.ts';
 
 export type { BusCallOptions } from './types.ts';
@@ -195,7 +195,7 @@ class Calls {
   async #resultOf({ id, state, result, resultUrl, error }: Reply): Promise<unknown> {
     if (state !== 'succeeded') throw new JobFailedError(id, state, error);
     if (resultUrl === undefined) return result;
-    if (this.#http) return this.#http.send('GET', resultUrl.replace(/^\/api/, ''));
+    if (this.#http) return this.#http.json('GET', resultUrl.replace(/^\/api/, ''));
     throw new UnreachableError(resultUrl, {
       cause: new Error('the result is large: give connectBus a `url`'),
     });

@@ -1,45 +1,28 @@
 /** Jobs of another app, over HTTP. */
-import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { JobRequest, RequestOptions } from '../define/define-job.ts';
 import { LonghaulError } from '../errors.ts';
 import { timeoutSignal } from '../long-timer.ts';
 import { toMs } from '../model/duration.ts';
 import { hasEnded, type State } from '../model/job-record.ts';
 import { JobCaller } from './caller.ts';
-import {
-  CallTimeoutError,
-  JobFailedError,
-  RequestRefusedError,
-  UnreachableError,
-} from './errors.ts';
+import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
+import { SchedulesClient } from './schedules.ts';
+import { Http, type HttpOptions, queryOf, type StreamedEvent } from './transport.ts';
 import {
   type AnyType,
+  type BatchAnswer,
   type Caller,
   type CallOptions,
   type InputOf,
+  type JobStatus,
   type NamesOf,
   type ResultOf,
   toRequest,
   type WaitOptions,
 } from './types.ts';
 
-export interface HttpOptions {
-  /** Where the app is: `https://jobs.example.com`, without `/api`. */
-  url: string;
-  /** Of every request, such as `x-functions-key`. */
-  headers?: Record<string, string>;
-}
-
-export interface JobStatus {
-  readonly id: string;
-  readonly type: string;
-  readonly state: State;
-  readonly attempt: number;
-  readonly progress?: { done: number; of?: number; note?: string };
-  readonly result?: unknown;
-  readonly error?: { name: string; message: string; code?: string };
-}
+export type { HttpOptions } from './transport.ts';
+export type { JobStatus } from './types.ts';
 
 export interface JobHandle<R> {
   readonly id: string;
@@ -48,7 +31,35 @@ export interface JobHandle<R> {
   watch(options?: { signal?: AbortSignal }): AsyncIterable<JobStatus>;
   /** @throws JobFailedError, CallTimeoutError */
   result(options?: WaitOptions): Promise<R>;
+  /** What the API's stream of server-sent events tells of it, until its end. */
+  events(options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   cancel(): Promise<void>;
+  /** Starts a failed job again, from its checkpoint. */
+  retry(): Promise<void>;
+  /** Tells it what it waits for, or will. */
+  tell(event: string, payload?: unknown): Promise<void>;
+  /** One of its files, as a response to be read. */
+  file(name: string): Promise<Response>;
+}
+
+export interface JobFilter {
+  type?: string;
+  state?: State;
+  key?: string;
+  parent?: string;
+  schedule?: string;
+  requestedBy?: string;
+  /** 1 to 1000, default 100. */
+  limit?: number;
+  /** Of the page before; a page may be empty and not the last. */
+  cursor?: string;
+}
+
+/** As `GET /job-types` tells it, with the JSON Schema of its input. */
+export interface JobTypeDescription {
+  readonly type: string;
+  readonly lane: string;
+  readonly [more: string]: unknown;
 }
 
 export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
@@ -58,7 +69,15 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
     options?: RequestOptions,
   ): Promise<JobHandle<ResultOf<C, N>>>;
   submit<R>(request: JobRequest<R>): Promise<JobHandle<R>>;
+  /** Up to 10,000, each accepted or refused by itself. */
+  submitMany(requests: readonly JobRequest[]): Promise<BatchAnswer>;
   job<R = unknown>(id: string): JobHandle<R>;
+  /** Newest first. */
+  list(filter?: JobFilter): Promise<{ jobs: JobStatus[]; cursor?: string }>;
+  types(): Promise<JobTypeDescription[]>;
+  /** The ends of the jobs that somebody asked for, as they come. */
+  ends(requestedBy: string, options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
+  readonly schedules: SchedulesClient;
 }
 
 /** `connect<typeof catalogue>({ url })`: the catalogue is imported as a type only. */
@@ -71,6 +90,7 @@ class HttpCaller<C extends readonly AnyType[]>
   implements HttpClient<C>
 {
   readonly #http: Http;
+  readonly schedules: SchedulesClient;
 
   constructor(http: Http) {
     super((request, options) => {
@@ -79,12 +99,13 @@ class HttpCaller<C extends readonly AnyType[]>
         { timeout: '1m', ...options },
         () => id,
         async (signal) => {
-          id = (await http.submit(request, signal)).id;
-          return http.result(id, signal);
+          id = (await submit(http, request, signal)).id;
+          return resultOf(http, id, signal);
         },
       );
     });
     this.#http = http;
+    this.schedules = new SchedulesClient(http);
   }
 
   submit<N extends NamesOf<C>>(
@@ -95,11 +116,32 @@ class HttpCaller<C extends readonly AnyType[]>
   submit<R>(request: JobRequest<R>): Promise<JobHandle<R>>;
   async submit(typeOrRequest: string | JobRequest, input?: unknown, more?: RequestOptions) {
     const { request } = toRequest(typeOrRequest, input, more);
-    return new Handle<never>(this.#http, (await this.#http.submit(request)).id);
+    return new Handle<never>(this.#http, (await submit(this.#http, request)).id);
+  }
+
+  async submitMany(requests: readonly JobRequest[]): Promise<BatchAnswer> {
+    const headers = { 'idempotency-key': crypto.randomUUID() };
+    const body = requests.map(bodyOf);
+    return (await this.#http.json('POST', '/jobs/batch', { body, headers })) as BatchAnswer;
   }
 
   job<R = unknown>(id: string): JobHandle<R> {
     return new Handle<R>(this.#http, id);
+  }
+
+  async list(filter: JobFilter = {}) {
+    return (await this.#http.json('GET', `/jobs${queryOf(filter)}`)) as {
+      jobs: JobStatus[];
+      cursor?: string;
+    };
+  }
+
+  async types(): Promise<JobTypeDescription[]> {
+    return (await this.#http.json('GET', '/job-types')) as JobTypeDescription[];
+  }
+
+  ends(requestedBy: string, { signal }: { signal?: AbortSignal } = {}) {
+    return this.#http.events(`/events${queryOf({ requestedBy })}`, signal);
   }
 }
 
@@ -134,128 +176,93 @@ class Handle<R> implements JobHandle<R> {
   }
 
   status(): Promise<JobStatus> {
-    return this.#http.status(this.id);
+    return statusOf(this.#http, this.id);
   }
 
   watch({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<JobStatus> {
-    return this.#http.changes(this.id, signal);
+    return changesOf(this.#http, this.id, signal);
   }
 
   result(options: WaitOptions = {}): Promise<R> {
     return within(
       options,
       () => this.id,
-      async (signal) => (await this.#http.result(this.id, signal)) as R,
+      async (signal) => (await resultOf(this.#http, this.id, signal)) as R,
     );
   }
 
+  events({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<StreamedEvent> {
+    return this.#http.events(`${pathOf(this.id)}/events`, signal);
+  }
+
   async cancel(): Promise<void> {
-    await this.#http.send('POST', `/jobs/${this.id}/cancel`);
+    await this.#http.send('POST', `${pathOf(this.id)}/cancel`);
+  }
+
+  async retry(): Promise<void> {
+    await this.#http.send('POST', `${pathOf(this.id)}/retry`, { once: true });
+  }
+
+  async tell(event: string, payload: unknown = {}): Promise<void> {
+    const path = `${pathOf(this.id)}/events/${encodeURIComponent(event)}`;
+    await this.#http.send('POST', path, { body: payload, once: true });
+  }
+
+  file(name: string): Promise<Response> {
+    return this.#http.send('GET', `${pathOf(this.id)}/files/${encodeURIComponent(name)}`);
   }
 }
 
-const tries = 6;
-const firstPauseMs = 200;
 const waitSeconds = 20;
+const pathOf = (id: string): string => `/jobs/${encodeURIComponent(id)}`;
 
-/** Sends again what had no answer. */
-export class Http {
-  readonly #base: string;
-  readonly #headers: Record<string, string>;
+function bodyOf({ type, input, options = {} }: JobRequest) {
+  const { startBefore, ...rest } = options;
+  return { type, input, ...rest, ...(startBefore ? { expiresIn: startBefore } : {}) };
+}
 
-  constructor({ url, headers = {} }: HttpOptions) {
-    this.#base = `${url.replace(/\/+$/, '')}/api`;
-    this.#headers = headers;
-  }
+/** Sent again when no answer comes: its key makes it one job. */
+export async function submit(
+  http: Http,
+  request: JobRequest,
+  signal?: AbortSignal,
+): Promise<JobStatus> {
+  const headers = { 'idempotency-key': crypto.randomUUID() };
+  return (await http.json('POST', '/jobs', {
+    body: bodyOf(request),
+    headers,
+    signal,
+  })) as JobStatus;
+}
 
-  /** Sent again when no answer comes: its key makes it one job. */
-  async submit({ type, input, options = {} }: JobRequest, signal?: AbortSignal) {
-    const { startBefore, ...rest } = options;
-    const body = { type, input, ...rest, ...(startBefore ? { expiresIn: startBefore } : {}) };
-    const headers = { 'idempotency-key': randomUUID() };
-    return (await this.send('POST', '/jobs', { body, headers, signal })) as JobStatus;
-  }
+const statusOf = async (http: Http, id: string): Promise<JobStatus> =>
+  (await http.json('GET', pathOf(id))) as JobStatus;
 
-  async status(id: string): Promise<JobStatus> {
-    return (await this.send('GET', `/jobs/${id}`)) as JobStatus;
-  }
-
-  async *changes(id: string, signal: AbortSignal | undefined): AsyncGenerator<JobStatus> {
-    let etag: string | undefined;
-    for (;;) {
-      const headers = etag ? { prefer: `wait=${waitSeconds}`, 'if-none-match': etag } : {};
-      const answer = await this.#fetch('GET', `/jobs/${id}`, { headers, signal });
-      etag = answer.etag;
-      if (answer.status === 304) continue;
-      const status = answer.body as JobStatus;
-      yield status;
-      if (hasEnded(status.state)) return;
-    }
-  }
-
-  /** Waits for the end. @throws JobFailedError */
-  async result(id: string, signal: AbortSignal): Promise<unknown> {
-    for await (const { state, result, error } of this.changes(id, signal)) {
-      if (!hasEnded(state)) continue;
-      if (state !== 'succeeded') throw new JobFailedError(id, state, error);
-      return result === undefined ? this.send('GET', `/jobs/${id}/result`, { signal }) : result;
-    }
-    throw new UnreachableError(`Job '${id}'`, { cause: new Error('it is no longer told of') });
-  }
-
-  async send(method: string, path: string, more: Sending = {}): Promise<unknown> {
-    return (await this.#fetch(method, path, more)).body;
-  }
-
-  async #fetch(method: string, path: string, { body, headers, signal }: Sending): Promise<Answer> {
-    for (let n = 1; ; n++) {
-      try {
-        const response = await fetch(`${this.#base}${path}`, {
-          method,
-          headers: {
-            ...this.#headers,
-            ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
-            ...headers,
-          },
-          ...(method === 'POST' ? { body: JSON.stringify(body ?? {}) } : {}),
-          ...(signal ? { signal } : {}),
-        });
-        if (response.ok || response.status === 304) return await answerOf(response);
-        if (response.status < 500) throw await refusalOf(response);
-        if (n >= tries) throw new Error(`it answers ${response.status}`);
-      } catch (error) {
-        if (error instanceof RequestRefusedError || signal?.aborted) throw error;
-        if (n >= tries) throw new UnreachableError(this.#base, { cause: error });
-      }
-      await pause(firstPauseMs * 2 ** (n - 1), undefined, signal ? { signal } : {});
-    }
+async function* changesOf(
+  http: Http,
+  id: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<JobStatus> {
+  let etag: string | null = null;
+  for (;;) {
+    const headers: Record<string, string> = etag
+      ? { prefer: `wait=${waitSeconds}`, 'if-none-match': etag }
+      : {};
+    const answer = await http.send('GET', pathOf(id), { headers, signal });
+    etag = answer.headers.get('etag');
+    if (answer.status === 304) continue;
+    const status = (await answer.json()) as JobStatus;
+    yield status;
+    if (hasEnded(status.state)) return;
   }
 }
 
-interface Answer {
-  status: number;
-  etag: string | undefined;
-  body: unknown;
-}
-
-async function answerOf(response: Response): Promise<Answer> {
-  const { status, headers } = response;
-  const body = status === 304 ? undefined : ((await response.json()) as unknown);
-  return { status, etag: headers.get('etag') ?? undefined, body };
-}
-
-interface Sending {
-  body?: unknown;
-  headers?: Record<string, string>;
-  signal?: AbortSignal | undefined;
-}
-
-async function refusalOf(response: Response): Promise<RequestRefusedError> {
-  const text = await response.text();
-  try {
-    const { code, detail, ...more } = JSON.parse(text) as { code: string; detail: string };
-    return new RequestRefusedError(response.status, code, detail, more);
-  } catch {
-    return new RequestRefusedError(response.status, 'refused', text.slice(0, 500), {});
+/** Waits for the end. @throws JobFailedError */
+export async function resultOf(http: Http, id: string, signal: AbortSignal): Promise<unknown> {
+  for await (const { state, result, error } of changesOf(http, id, signal)) {
+    if (!hasEnded(state)) continue;
+    if (state !== 'succeeded') throw new JobFailedError(id, state, error);
+    return result === undefined ? http.json('GET', `${pathOf(id)}/result`, { signal }) : result;
   }
+  throw new UnreachableError(`Job '${id}'`, { cause: new Error('it is no longer told of') });
 }

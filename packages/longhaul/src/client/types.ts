@@ -1,5 +1,6 @@
 /** What a caller sees: job types by name, with their inputs and results, and no code of a handler. */
 import type { Duration, JobRequest, JobType, RequestOptions } from '../define/define-job.ts';
+import type { State } from '../model/job-record.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the widest job type; never reaches a caller
 type AnyType = JobType<string, any, any>;
@@ -12,6 +13,26 @@ export type ResultOf<C extends readonly AnyType[], N> =
   ReturnType<Named<C, N>['with']> extends JobRequest<infer R> ? R : never;
 
 export type { AnyType };
+
+export interface JobStatus {
+  readonly id: string;
+  readonly type: string;
+  readonly state: State;
+  readonly attempt: number;
+  readonly createdAt: string;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+  readonly progress?: { done: number; of?: number; note?: string };
+  readonly result?: unknown;
+  readonly error?: { name: string; message: string; code?: string };
+}
+
+/** Of what was sent as many: the answer to each, in order. */
+export interface BatchAnswer {
+  readonly accepted: number;
+  readonly refused: number;
+  readonly results: readonly { status: number; id?: string; [more: string]: unknown }[];
+}
 
 export interface WaitOptions {
   /** Default: as long as it takes. */
