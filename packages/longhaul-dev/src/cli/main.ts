@@ -1,6 +1,7 @@
 /** The command `longhaul`: one line for each of its commands, which load what they need when called. */
 import { createRequire } from 'node:module';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { remoteCommands } from './remote.ts';
 
 const { version } = createRequire(import.meta.url)('longhaul-dev/package.json') as {
   version: string;
@@ -72,9 +73,15 @@ passing(longhaul.command('doctor'))
     process.exitCode = await doctor(args);
   });
 
+for (const command of remoteCommands()) longhaul.addCommand(command);
+// 1 says that a job did not succeed: what is asked for wrongly is 2.
+for (const command of [longhaul, ...longhaul.commands]) command.exitOverride();
+
 try {
   await longhaul.parseAsync();
 } catch (error) {
-  process.stderr.write(`${(error as Error).message}\n`);
-  process.exitCode = 2;
+  // The library has told already.
+  const isTold = error instanceof CommanderError;
+  if (!isTold) process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = isTold && error.exitCode === 0 ? 0 : 2;
 }
