@@ -22,9 +22,7 @@ const nameOf = (file: string) => file.replace(/^_/, '.');
 export async function createApp(folder: string): Promise<void> {
   const there = existsSync(folder) ? await readdir(folder) : [];
   if (there.some((name) => name !== '.git'))
-    throw new Error(
-      `${folder} is not empty. Choose another folder, or call \`npx longhaul init\` in it to add Longhaul to the app that is there.`,
-    );
+    throw new Error(`${folder} is not empty: choose another folder.`);
   await mkdir(folder, { recursive: true });
   for (const file of await readdir(template))
     await cp(join(template, file), join(folder, nameOf(file)), { recursive: true });

@@ -7,6 +7,7 @@ import { Slots } from './admit/key.ts';
 import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Account, createClients } from './azure/clients.ts';
+import { checkExtension } from './azure/delivery.ts';
 import { log } from './azure/log.ts';
 import { createNotes } from './azure/notes.ts';
 import { blobsOf, inEach, recordsOf, removalOf, spread } from './azure/places.ts';
@@ -58,6 +59,7 @@ export interface AppOptions {
 /** Registers every function of an app that serves these job types. @throws SettingsError, DefinitionError */
 export function registerApp(catalogue: Catalogue, options: AppOptions): void {
   const { on = {} } = options;
+  checkExtension();
   const settings = readSettings();
   const topology = readTopology(options.topology);
   const outbound = outboundOf(settings);

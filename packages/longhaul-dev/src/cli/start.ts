@@ -1,5 +1,5 @@
 /** `npm start`: the stack, one line for each part, until Ctrl-C. */
-import { PortInUseError, portSettings, type Stack, startStack } from '../stack/stack.ts';
+import { portSettings, type Stack, startStack } from '../stack/stack.ts';
 
 const { env } = process;
 
@@ -49,9 +49,8 @@ export async function start(): Promise<Stack> {
   try {
     stack = await startHere();
   } catch (error) {
-    const isPlain = error instanceof PortInUseError;
-    const text = isPlain ? error.message : ((error as Error).stack ?? error);
-    process.stderr.write(`${text}\n`);
+    // What is wrong, not where in our code it was noticed.
+    process.stderr.write(`${(error as Error).message}\n`);
     process.exit(1);
   }
   await tell(stack);
