@@ -5,7 +5,7 @@
  * nothing outside this file knows it.
  */
 import '@azure/functions-extensions-servicebus';
-import { ResourceFactoryResolver } from '@azure/functions-extensions-base';
+import extensions from '@azure/functions-extensions-base';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import { LockLostError, SettingsError } from '../errors.ts';
 import type { IncomingMessage } from '../model/message.ts';
@@ -16,8 +16,8 @@ import type { Delivery, SessionState } from '../ports.ts';
  * package: of two copies it would ask the other. @throws SettingsError
  */
 export function checkExtension(): void {
-  if (ResourceFactoryResolver.getInstance().hasResourceFactory('AzureServiceBusReceivedMessage'))
-    return;
+  const factories = extensions.ResourceFactoryResolver.getInstance();
+  if (factories.hasResourceFactory('AzureServiceBusReceivedMessage')) return;
   throw new SettingsError(
     'There are two copies of @azure/functions-extensions-base, and messages could not be read. Put this into package.json of the app and call npm install: "overrides": { "@azure/functions-extensions-servicebus": { "@azure/functions-extensions-base": "0.3.0" } }',
   );
