@@ -34,7 +34,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 function start(): { child: ChildProcess; output(): string } {
-  const child = spawn(process.execPath, [main], { cwd: root, env });
+  const child = spawn(process.execPath, [main, 'start'], { cwd: root, env });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk) => {

@@ -7,7 +7,7 @@ import { Slots } from './admit/key.ts';
 import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Account, createClients } from './azure/clients.ts';
-import { checkExtension } from './azure/delivery.ts';
+import { checkExtension } from './azure/extension-base.ts';
 import { log } from './azure/log.ts';
 import { createNotes } from './azure/notes.ts';
 import { blobsOf, inEach, recordsOf, removalOf, spread } from './azure/places.ts';

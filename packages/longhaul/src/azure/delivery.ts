@@ -5,23 +5,10 @@
  * nothing outside this file knows it.
  */
 import '@azure/functions-extensions-servicebus';
-import extensions from '@azure/functions-extensions-base';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
-import { LockLostError, SettingsError } from '../errors.ts';
+import { LockLostError } from '../errors.ts';
 import type { IncomingMessage } from '../model/message.ts';
 import type { Delivery, SessionState } from '../ports.ts';
-
-/**
- * The extension (0.2.0) tells a package beside it how messages are made, and `@azure/functions` asks that
- * package: of two copies it would ask the other. @throws SettingsError
- */
-export function checkExtension(): void {
-  const factories = extensions.ResourceFactoryResolver.getInstance();
-  if (factories.hasResourceFactory('AzureServiceBusReceivedMessage')) return;
-  throw new SettingsError(
-    'There are two copies of @azure/functions-extensions-base, and messages could not be read. Put this into package.json of the app and call npm install: "overrides": { "@azure/functions-extensions-servicebus": { "@azure/functions-extensions-base": "0.3.0" } }',
-  );
-}
 
 /** The same with `cardinality: 'many'`. */
 export interface SdkBatch {
