@@ -1,8 +1,8 @@
 /** The servers of `npm run bench:bus`, each a process, and what of the machine they use. */
 import { fork } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { startChild } from '#service-bus/child.js';
 import { freePorts } from '#dev/stack/ports.js';
+import { startChild } from '#service-bus/child.js';
 
 export interface Started {
   port: number;
