@@ -224,3 +224,17 @@ test('its types are those of the definition', async () => {
   // @ts-expect-error it has no events
   await assert.rejects(run.event('x', {}));
 });
+
+test('an app’s own topology is taken, with its lanes and limits', async () => {
+  const topology = new URL('../../../topology.json', import.meta.url);
+  const run = testJob(mails, { blob: 'names.txt' }, { inbox, steps: { tell: 'x' }, topology });
+  await run.result;
+  assert.equal(run.status.replyTo, 'replies');
+  const slow = defineJob({
+    type: 'slow',
+    input: z.object({}),
+    timeout: '1h',
+    run: async () => null,
+  });
+  assert.throws(() => testJob(slow, {}, { topology }), /timeout: 1h is more than lane standard/);
+});

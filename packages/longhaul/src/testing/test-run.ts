@@ -175,7 +175,8 @@ export class TestRun<R = unknown, E extends Events = Events> {
 
   /**
    * The process that works on it dies: at its next call to storage or bus, or now if it is between two.
-   * Another takes what it had in hand.
+   * Another takes what it had in hand. JavaScript cannot be stopped: what a dead handler has under way
+   * for real goes on, up to its next call of `job`, which never returns.
    */
   crash(): void {
     this.#app.crash();
