@@ -68,6 +68,29 @@ describe('children', () => {
     });
   });
 
+  test('are told what they wait for', async () => {
+    const inner = defineJob({
+      type: 'inner',
+      input: z.object({}),
+      events: { go: z.object({ n: z.number() }) },
+      run: async (_, job) => (await job.event('go')).n,
+    });
+    const outer = defineJob({
+      type: 'outer',
+      input: z.object({}),
+      run: async (_, job) => (await job.children('all', [inner.with({})]))[0],
+    });
+    const run = testJob(outer, {}, { types: [inner] });
+    await assert.rejects(
+      run.result,
+      /is waiting: inner \([^)]+\) waits for event 'go'. Call run.children\('inner'\)\[…\].event\('go', …\)/,
+    );
+    const [child] = run.children('inner');
+    await child?.event('go', { n: 7 });
+    assert.equal(await run.result, 7);
+    assert.equal(await child?.result, 7);
+  });
+
   test('that nobody serves are told', async () => {
     await assert.rejects(testJob(sum, { of: [1] }).result, /no job type 'square'|square/);
   });

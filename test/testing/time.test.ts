@@ -143,6 +143,27 @@ describe('the timeout', () => {
   });
 });
 
+describe('a cancel', () => {
+  const slow = typeOf((job) => untilAborted(job.signal));
+
+  test('reaches a handler that runs, when time is skipped or in real time', async () => {
+    for (const waits of [true, false]) {
+      const run = testJob(slow, {});
+      await run.until('running');
+      await run.cancel();
+      if (waits) await run.skip('2s');
+      await run.until('cancelled');
+    }
+  });
+
+  test('comes before the job', async () => {
+    const run = testJob(slow, {});
+    await run.cancel();
+    assert.equal(run.state, 'cancelled');
+    await assert.rejects(run.result, { state: 'cancelled' });
+  });
+});
+
 describe('another attempt', () => {
   const failing = (failures: number, policy: JobPolicy<object> = {}) =>
     typeOf(

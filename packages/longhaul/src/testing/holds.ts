@@ -49,10 +49,11 @@ function dueLater(record: JobRecord, at: string): Hold {
   return { why, at, isBackoff: true };
 }
 
-function waitsOf({ type, id, waits = {} }: JobRecord, isOther: boolean): Hold[] {
+function waitsOf({ type, id, parent, waits = {} }: JobRecord, isOther: boolean): Hold[] {
   const { until, events = [] } = waits;
   const who = isOther ? `${type} (${id})` : 'it';
-  const run = isOther ? `app.job('${id}')` : 'run';
+  const other = parent === undefined ? `app.job('${id}')` : `run.children('${type}')[…]`;
+  const run = isOther ? other : 'run';
   const skip = until ? [`${run}.skip`] : [];
   const at = until ? { at: until } : {};
   if (events.length === 0)

@@ -125,6 +125,14 @@ export class TestRun<R = unknown, E extends Events = Events> {
       .map(({ body }) => JSON.parse(body.toString('utf8')) as Reply);
   }
 
+  /** The jobs that it sent out, the oldest first; of one type, if given. */
+  children(type?: string): TestRun[] {
+    return this.#app.records
+      .filter((one) => one.parent === this.#id && (type === undefined || one.type === type))
+      .sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0))
+      .map(({ id }) => new TestRun(this.#app, id, Promise.resolve(id)));
+  }
+
   /**
    * Lets the job go as far as it gets: to the end, or to something that it waits for. Pauses before
    * another attempt are passed over, unless `queued` is asked for; no other time is.
@@ -153,7 +161,10 @@ export class TestRun<R = unknown, E extends Events = Events> {
     await tellEvent(this.#app.api, await this.#accepted, name, payload);
   }
 
-  /** As `POST /api/jobs/{id}/cancel` does: what runs or waits hears of it at the next call. */
+  /**
+   * As `POST /api/jobs/{id}/cancel` does: what waits hears of it at the next call, what runs within two
+   * seconds, skipped or real.
+   */
   async cancel(): Promise<void> {
     await cancel(this.#app.api, await this.#accepted);
   }
