@@ -29,6 +29,13 @@ test('a room of the library uses only rooms below it', () => {
   assert.deepEqual(upward, []);
 });
 
+test('nothing that is deployed uses what is there for tests', () => {
+  const using = files
+    .filter((file) => !file.startsWith('testing/'))
+    .filter((file) => importsOf(file).some((used) => used.startsWith('testing/')));
+  assert.deepEqual(using, []);
+});
+
 test('no room of the rules is too full to be seen at once', () => {
   for (const room of rooms) {
     const { length } = files.filter((file) => roomOf(file) === room);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { testJob } from 'longhaul/testing';
 import { welcome } from './welcome.ts';
 
 test('a welcome is sent once, under the job’s key', async () => {
@@ -10,13 +11,7 @@ test('a welcome is sent once, under the job’s key', async () => {
       return { id: 'm1' };
     },
   };
-  const job = {
-    id: 'j1',
-    signal: new AbortController().signal,
-    step: (_name: string, act: () => Promise<unknown>) => act(),
-  };
-  const { definition } = welcome(mailer, 'Longhaul');
-  const result = await definition.run({ email: 'ada@example.com' } as never, job as never);
-  assert.deepEqual(result, { mail: 'm1' });
-  assert.deepEqual(sent, ['ada@example.com j1 send']);
+  const run = testJob(welcome(mailer, 'Longhaul'), { email: 'ada@example.com' });
+  assert.deepEqual(await run.result, { mail: 'm1' });
+  assert.deepEqual(sent, [`ada@example.com ${run.id} send`]);
 });

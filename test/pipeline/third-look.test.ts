@@ -250,6 +250,7 @@ describe('storage that fails for a moment costs no attempt and fails no job', ()
     const ran = await start(async (job) => (await job.files.readInbox('a')).length, {
       attempts: 1,
     });
+    ran.world.stores.inbox.set('a', Buffer.from('a'));
     let fails = true;
     tamper(ran, ({ blobs }) => ({
       blobs: {

@@ -16,7 +16,7 @@ import type { Schedule } from '#longhaul/model/schedule.js';
 import type { Stored } from '#longhaul/ports.js';
 import type { Scheduling } from '#longhaul/schedules/apply.js';
 import { runEnded, tick } from '#longhaul/schedules/tick.js';
-import { ScheduleStore } from '../support/schedules.ts';
+import { ScheduleStore } from '#longhaul/testing/schedules.js';
 
 export type Trouble =
   | 'none'
@@ -43,6 +43,22 @@ const topology = {
   lanes: [{ name: 'standard', plain: 'standard', keyed: 'keyed', maxTimeout: '10m' as const }],
   ...{ completions: 'completions', replies: [], inbox: 'inbox', queues: [] },
 };
+
+/** Schedules, and what was written of them. */
+class WatchedSchedules extends ScheduleStore {
+  #changes: { id: string; schedule: Schedule | undefined }[] = [];
+
+  protected override changed(id: string, schedule: Schedule | undefined): void {
+    this.#changes.push({ id, schedule });
+  }
+
+  /** What has been written and removed since it was asked last. */
+  takeChanges(): { id: string; schedule: Schedule | undefined }[] {
+    const changes = this.#changes;
+    this.#changes = [];
+    return changes;
+  }
+}
 
 /** A job that the bus took. */
 export interface Run {
@@ -98,7 +114,7 @@ export class Schedulers {
   readonly began = this.now;
   readonly runs = new Map<string, Run>();
   readonly versions: Version[] = [];
-  readonly schedules = new ScheduleStore();
+  readonly schedules = new WatchedSchedules();
   readonly types: JobTypes;
   /** What somebody does when the world says so. */
   readonly acts: (() => Promise<void>)[] = [];

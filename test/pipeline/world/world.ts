@@ -12,17 +12,17 @@ import { idOfOccurrence } from '#longhaul/model/id.js';
 import { hasEnded, type JobRecord } from '#longhaul/model/job-record.js';
 import { fromMessage } from '#longhaul/model/message.js';
 import type { Clock } from '#longhaul/ports.js';
-import { removeExpired, withExpiry } from '#longhaul/record/expiry.js';
+import { removeExpired } from '#longhaul/record/expiry.js';
 import type { Working } from '#longhaul/run/attempt.js';
 import { watchDeadLetters, watchDeadNews } from '#longhaul/run/dead-letters.js';
 import { execute } from '#longhaul/run/execute.js';
-import { Gate } from '#longhaul/run/gate.js';
 import { takeCompletions } from '#longhaul/run/news.js';
-import { SessionTurns } from '#longhaul/run/session-turns.js';
 import { tick } from '#longhaul/schedules/tick.js';
-import { ScheduleStore } from '../../support/schedules.ts';
-import { Bus, type Lying, toIncoming } from './bus.ts';
-import { type Call, Stores } from './stores.ts';
+import { Bus, type Lying, toDelivery, toIncoming } from '#longhaul/testing/bus.js';
+import { ScheduleStore } from '#longhaul/testing/schedules.js';
+import type { Call } from '#longhaul/testing/stores.js';
+import { createWorking } from '#longhaul/testing/working.js';
+import { JudgedStores } from './judged-stores.ts';
 
 /** What happens at one call of a worker to the outside. */
 export type Trouble =
@@ -79,8 +79,8 @@ export const began = new AsyncLocalStorage<Began>();
 
 export class World {
   now = Date.parse('2026-11-21T12:00:00Z');
-  readonly bus = new Bus(() => this.now);
-  readonly stores = new Stores();
+  readonly bus = new Bus(() => this.now, topology.replies);
+  readonly stores = new JudgedStores();
   readonly schedules = new ScheduleStore();
   /** What people do, one after the other, whenever the world says `somebody acts`. */
   readonly actions: (() => Promise<unknown>)[] = [];
@@ -131,7 +131,6 @@ export class World {
       await Promise.resolve();
       return hands ? this.#called(hands, act) : act();
     };
-    const notes = this.stores.notesFor(call);
     const clock: Clock = {
       now: () => new Date(this.now + (hands?.skewMs ?? 0)),
       after: (ms, run) => {
@@ -140,31 +139,16 @@ export class World {
         return () => this.#timers.delete(timer);
       },
     };
-    return {
+    return createWorking(this, () => call, {
       types: this.#types,
       topology,
       clock,
       log: (_, message) => void this.logged.push(message),
-      records: withExpiry(this.stores.recordsFor(call), notes, clock),
-      removal: this.stores.removalFor(call),
-      notes,
-      schedules: this.schedules.port(call),
-      blobs: this.stores.blobsFor(call),
-      queue: {
-        send: (message) => call(() => this.bus.send(message)),
-        peekDeadLetters: (queue, after, limit) => call(() => this.bus.letters(queue, after, limit)),
-      },
       newId: (at) => idOfOccurrence(`job ${++this.#made}`, at),
       slots: new Slots(() => 0.5),
-      notify: () => undefined,
-      checkCallback: () => undefined,
-      gate: new Gate(1000, lanes, clock),
-      turns: new SessionTurns({ now: () => new Date(this.now), after: () => () => undefined }),
       newOwner: () => `owner ${++this.#made}`,
       random: () => 0.5,
-      stopping: new AbortController().signal,
-      graceMs: 1000,
-    };
+    });
   }
 
   /** Until nothing lies in a queue, with the letters looked at. @throws when that does not come about */
@@ -286,10 +270,8 @@ export class World {
         how();
         hands.held = [];
       });
-    const { sessionId } = one.message;
-    const session = `${one.message.queue} ${sessionId}`;
     // As the trigger does: whatever fails there says that the session is lost.
-    const held = <T>(act: () => T) =>
+    const inSession = <T>(act: () => T) =>
       this.#called(hands, () => {
         if (!hands.held.includes(one)) throw new Error('The session is lost.');
         return act();
@@ -297,26 +279,13 @@ export class World {
         throw new LockLostError(one.message.messageId, error);
       });
     const deliveredAt = this.now;
+    // It comes back when this worker is done with it.
+    const abandon = async () => {
+      if (this.now - deliveredAt < 1_000)
+        this.violations.push(`${one.message.messageId} was handed back at once`);
+    };
     return this.#begun(one, () =>
-      execute(this.app(hands), {
-        message: toIncoming(one),
-        complete: () => settle(() => this.bus.remove(one)),
-        deadLetter: (reason, text) => settle(() => this.bus.bury(one, reason, text)),
-        // It comes back when this worker is done with it.
-        abandon: async () => {
-          if (this.now - deliveredAt < 1_000)
-            this.violations.push(`${one.message.messageId} was handed back at once`);
-        },
-        ...(sessionId === undefined
-          ? {}
-          : {
-              session: {
-                get: () => held(() => this.bus.stateOf(session)),
-                set: (state) => held(() => this.bus.setState(session, state)),
-                release: async () => undefined,
-              },
-            }),
-      }),
+      execute(this.app(hands), toDelivery(this.bus, one, { settle, inSession, abandon })),
     );
   }
 

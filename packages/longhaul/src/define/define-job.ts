@@ -238,10 +238,16 @@ export interface Job<E extends Events = Events> {
   ): Promise<AllSettled<T>>;
 }
 
-/** A job type with its input and result known to the compiler only. */
-export interface JobType<Name extends string = string, I = never, R = unknown> {
+/** A job type with its input, result and events known to the compiler only. */
+export interface JobType<
+  Name extends string = string,
+  I = never,
+  R = unknown,
+  E extends Events = Events,
+> {
   readonly type: Name;
   readonly definition: Definition;
+  readonly '~events'?: E;
   with(input: I, options?: RequestOptions): JobRequest<R>;
 }
 
@@ -293,7 +299,7 @@ export function defineJob<
     output?: O & (O extends Schema ? MakesJson<O> : unknown);
     run(input: Out<I>, job: Job<E>): Promise<O extends Schema ? In<O> : R & Plain<R>>;
   },
-): JobType<Name, In<I>, O extends Schema ? Out<O> : R> {
+): JobType<Name, In<I>, O extends Schema ? Out<O> : R, E> {
   const known = definition as unknown as Definition;
   return {
     type: known.type as Name,

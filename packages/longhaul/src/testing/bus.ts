@@ -1,6 +1,6 @@
 /** A broker in memory, as the rules see one: duplicates dropped, locks that can be lost, dead letters. */
-import type { IncomingMessage, OutgoingMessage } from '#longhaul/model/message.js';
-import type { DeadLetter } from '#longhaul/ports.js';
+import type { IncomingMessage, OutgoingMessage } from '../model/message.ts';
+import type { DeadLetter, Delivery, SessionState } from '../ports.ts';
 
 export interface Lying {
   message: OutgoingMessage;
@@ -21,10 +21,13 @@ export class Bus {
   readonly #seen = new Map<string, number>();
   readonly #sessions = new Map<string, Buffer>();
   readonly #now: () => number;
+  readonly #untaken: readonly string[];
   #sequence = 0;
 
-  constructor(now: () => number) {
+  /** `untaken`: queues whose messages are for others than the app. */
+  constructor(now: () => number, untaken: readonly string[]) {
     this.#now = now;
+    this.#untaken = untaken;
   }
 
   send(message: OutgoingMessage): void {
@@ -46,7 +49,7 @@ export class Bus {
   ready(batched: string): Lying[][] {
     const now = this.#now();
     return [...this.#queues].flatMap(([name, lying]) => {
-      if (name === 'replies') return [];
+      if (this.#untaken.includes(name)) return [];
       const visible = lying.filter(({ visibleAt, locked }) => visibleAt <= now && !locked);
       const sessions = new Map<string, Lying[]>();
       for (const one of visible) {
@@ -103,6 +106,11 @@ export class Bus {
     });
   }
 
+  /** How many it has given up on, in all queues. */
+  get buried(): number {
+    return [...this.#letters.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
   letters(queue: string, after: number, limit: number): DeadLetter[] {
     const all = this.#letters.get(queue) ?? [];
     return all.filter(({ sequence }) => sequence > after).slice(0, limit);
@@ -129,3 +137,30 @@ export const toIncoming = ({
   sequence: String(sequence),
   enqueuedAt: new Date(enqueuedAt),
 });
+
+/** What the receiver of a message may do with it, each as a call of its own that may fail. */
+export interface Receiver {
+  /** Answers the broker, once. */
+  settle(how: () => void): Promise<void>;
+  /** What only the holder of the session may do. */
+  inSession<T>(act: () => T): Promise<T>;
+  abandon(): Promise<void>;
+}
+
+/** One hand-over, as the pipeline takes it. */
+export function toDelivery(bus: Bus, one: Lying, receiver: Receiver): Delivery {
+  const { queue, sessionId } = one.message;
+  const name = `${queue} ${sessionId}`;
+  const session: SessionState = {
+    get: () => receiver.inSession(() => bus.stateOf(name)),
+    set: (state) => receiver.inSession(() => bus.setState(name, state)),
+    release: async () => undefined,
+  };
+  return {
+    message: toIncoming(one),
+    complete: () => receiver.settle(() => bus.remove(one)),
+    deadLetter: (reason, text) => receiver.settle(() => bus.bury(one, reason, text)),
+    abandon: () => receiver.abandon(),
+    ...(sessionId === undefined ? {} : { session }),
+  };
+}

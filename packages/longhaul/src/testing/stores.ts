@@ -1,31 +1,21 @@
-/** Tables and blobs in memory, and what must never happen to them. */
+/** Tables and blobs in memory. */
 
-import { ConflictError } from '#longhaul/errors.js';
-import { isClaimOf } from '#longhaul/model/claim.js';
-import { placeOf } from '#longhaul/model/id.js';
-import { type EndState, hasEnded, type JobRecord, type Kept } from '#longhaul/model/job-record.js';
-import type { Blobs, Notes, Records, Removal, Removed, Stored } from '#longhaul/ports.js';
+import { ConflictError, NonRetryableError } from '../errors.ts';
+import { isClaimOf } from '../model/claim.ts';
+import { placeOf } from '../model/id.ts';
+import type { EndState, JobRecord } from '../model/job-record.ts';
+import type { Blobs, Notes, Records, Removal, Removed, Stored } from '../ports.ts';
 
 /** Makes of each access a call that something may happen to. */
 export type Call = <T>(act: () => T) => Promise<T>;
 
-// A string property of a table entity; larger values the store cuts in pieces.
-const maxJsonChars = 32_000;
-
 export class Stores {
-  /** What must never happen, and did. */
-  readonly violations: string[] = [];
-  /** How often each record went from not ended to ended. */
-  readonly ends = new Map<string, number>();
-  /** How often a failed job was started again. */
-  readonly restarts = new Map<string, number>();
-  /** The steps to be undone that a job's last checkpoint had. */
-  readonly undoable = new Map<string, string[]>();
-  /** Steps whose value some write of the record has made last. */
-  readonly keptSteps = new Map<string, Set<string>>();
   readonly records = new Map<string, Stored>();
   readonly notes = new Map<string, string>();
   readonly blobs = new Map<string, Buffer>();
+  readonly contentTypes = new Map<string, string>();
+  /** What people put into the container `inbox`. */
+  readonly inbox = new Map<string, Buffer>();
   readonly tombstones = new Map<string, Removed>();
   #version = 0;
 
@@ -34,6 +24,9 @@ export class Stores {
     this.records.set(record.id, stored);
     return structuredClone(stored);
   }
+
+  /** For who looks at what is written. */
+  protected wrote(_record: JobRecord, _before: JobRecord | undefined): void {}
 
   recordsFor(call: Call): Records {
     return {
@@ -44,52 +37,11 @@ export class Stores {
         call(() => {
           const before = this.records.get(record.id);
           if (before?.etag !== etag) throw new ConflictError(record.id);
-          this.#judge(record, before?.record);
+          this.wrote(record, before?.record);
           return { ...this.put(record), written: true };
         }),
       list: async () => ({ records: [], cursor: undefined }),
     };
-  }
-
-  #judge(record: JobRecord, before: JobRecord | undefined): void {
-    const { id, state } = record;
-    for (const kept of [record.result, record.checkpoint, record.input])
-      if (kept && 'json' in kept && kept.json.length > maxJsonChars)
-        this.violations.push(`${id} has a value of ${kept.json.length} characters in place`);
-    if (!before && this.tombstones.has(id))
-      this.violations.push(`${id} came back after its removal`);
-    const wasOver = before !== undefined && hasEnded(before.state);
-    if (hasEnded(state)) {
-      if (!wasOver) this.ends.set(id, (this.ends.get(id) ?? 0) + 1);
-      else if (before.state !== state)
-        this.violations.push(`${id} ended as ${before.state}, then ${state}`);
-    } else if (wasOver) {
-      if (isRetry(before, record)) this.restarts.set(id, (this.restarts.get(id) ?? 0) + 1);
-      else this.violations.push(`${id} went on after its end`);
-    }
-    if (record.checkpoint) this.#look(id, record.checkpoint);
-  }
-
-  #look(id: string, checkpoint: Kept): void {
-    const json =
-      'json' in checkpoint
-        ? checkpoint.json
-        : (this.blobs.get(checkpoint.blob)?.toString() ?? '{}');
-    const entries = JSON.parse(json) as Record<
-      string,
-      { undo?: true; kind: string; value?: Kept; cursor?: Kept }
-    >;
-    const names = Object.keys(entries);
-    this.undoable.set(
-      id,
-      names.filter((name) => entries[name]?.undo),
-    );
-    const steps = names.filter((name) => entries[name]?.kind === 'step' && entries[name]?.value);
-    this.keptSteps.set(id, new Set(steps));
-    for (const { value, cursor } of Object.values(entries))
-      for (const kept of [value, cursor])
-        if (kept && 'blob' in kept && !this.blobs.has(kept.blob))
-          this.violations.push(`${id} keeps ${kept.blob}, which is not there`);
   }
 
   removalFor(call: Call): Removal {
@@ -162,11 +114,16 @@ export class Stores {
 
   blobsFor(call: Call): Blobs {
     return {
-      write: (name, content) => call(() => void this.blobs.set(name, Buffer.from(content))),
+      write: (name, content, contentType) =>
+        call(() => {
+          this.blobs.set(name, Buffer.from(content));
+          this.contentTypes.set(name, contentType);
+        }),
       read: (name) =>
         call(() => {
           const content = this.blobs.get(name);
-          return content && { content, contentType: 'application/json' };
+          const contentType = this.contentTypes.get(name) ?? 'application/octet-stream';
+          return content && { content, contentType };
         }),
       remove: (name) => call(() => void this.blobs.delete(name)),
       removeAll: (prefix) =>
@@ -174,11 +131,14 @@ export class Stores {
           for (const name of this.blobs.keys())
             if (name.startsWith(prefix)) this.blobs.delete(name);
         }),
-      readInbox: () => call(() => Buffer.alloc(0)),
+      readInbox: (name) =>
+        call(() => {
+          const found = this.inbox.get(name);
+          if (found) return Buffer.from(found);
+          throw new NonRetryableError(
+            `There is no blob '${name}' in the container 'inbox': upload it first.`,
+          );
+        }),
     };
   }
 }
-
-/** Somebody started the failed job again. */
-const isRetry = (before: JobRecord, after: JobRecord) =>
-  before.state === 'failed' && after.triedBefore === before.attempt && after.turn > before.turn;

@@ -1,19 +1,14 @@
 /** Schedules in memory, with what the port promises. */
-import { ConflictError } from '#longhaul/errors.js';
-import { type Schedule, wakeAt } from '#longhaul/model/schedule.js';
-import type { Schedules, StoredSchedule } from '#longhaul/ports.js';
+import { ConflictError } from '../errors.ts';
+import { type Schedule, wakeAt } from '../model/schedule.ts';
+import type { Schedules, StoredSchedule } from '../ports.ts';
 
 export class ScheduleStore {
   readonly #all = new Map<string, StoredSchedule & { wake: number }>();
   #version = 0;
-  #changes: { id: string; schedule: Schedule | undefined }[] = [];
 
-  /** What has been written and removed since it was asked last. */
-  takeChanges(): { id: string; schedule: Schedule | undefined }[] {
-    const changes = this.#changes;
-    this.#changes = [];
-    return changes;
-  }
+  /** For who looks at what is written and removed. */
+  protected changed(_id: string, _schedule: Schedule | undefined): void {}
 
   get all(): Schedule[] {
     return [...this.#all.values()].map(({ schedule }) => schedule);
@@ -33,7 +28,7 @@ export class ScheduleStore {
       write: (schedule, stored) =>
         call(() => {
           this.#refuseStale(schedule.id, stored);
-          this.#changes.push({ id: schedule.id, schedule: structuredClone(schedule) });
+          this.changed(schedule.id, structuredClone(schedule));
           this.#all.set(schedule.id, {
             schedule: structuredClone(schedule),
             etag: String(++this.#version),
@@ -43,7 +38,7 @@ export class ScheduleStore {
       remove: (stored) =>
         call(() => {
           this.#refuseStale(stored.schedule.id, stored);
-          this.#changes.push({ id: stored.schedule.id, schedule: undefined });
+          this.changed(stored.schedule.id, undefined);
           this.#all.delete(stored.schedule.id);
         }),
       due: (until) => this.#due(until, call),
