@@ -128,6 +128,8 @@ test('while it is developed, what is saved is served, and what cannot be served 
     const { id } = await client.submit('greet', { name: 'Eve', steps: 0 });
     return ((await client.ended(id)).result as { said: string }).said;
   };
+  // Its test is of another job.
+  await rm(join(app, 'test'), { recursive: true });
   await writeFile(file, slowly('Hello'));
   await withApp('dev', async (client, output) => {
     const underWay = await client.submit('greet', { name: 'Ada', steps: 60 });
