@@ -42,7 +42,8 @@ export async function settle({ message, receiver, byToken }: Held, act: Settle):
   const link = delivery?.link;
   if (!link?.is_open()) return void (await again());
   const { promise: gone, end } = disconnected(link.connection);
-  const acted = act(receiver, message);
+  // A link whose session was lost while the broker stood still is open and never answers.
+  const acted = inTime(act(receiver, message));
   const first = await Promise.race([acted.then(() => 'settled'), gone]).finally(end);
   if (first === 'settled') return;
   acted.catch(() => undefined);

@@ -35,6 +35,19 @@ interface Queueing extends ListenerContext {
 
 type Options = ListenerContext['hostJson']['extensions']['serviceBus'];
 
+// A broker that stood still for a while leaves promises of the SDK that never settle (7.9.5): whoever
+// waited for one would take no session any more. It gives up by itself after a minute.
+const acceptWithinMs = 75_000;
+const lateMs = 15_000;
+
+function giveUpAfter(ms: number): { given: Promise<undefined>; end(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const given = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  return { given, end: () => clearTimeout(timer) };
+}
+
 export class QueueListener implements Listener {
   readonly #trigger: QueueTrigger;
   readonly #context: Queueing;
@@ -142,9 +155,11 @@ export class QueueListener implements Listener {
       onAbort = () => resolve(undefined);
       signal.addEventListener('abort', onAbort, { once: true });
     });
-    const receiver = await Promise.race([accepted, stopped]).finally(() =>
-      signal.removeEventListener('abort', onAbort),
-    );
+    const { given, end } = giveUpAfter(acceptWithinMs);
+    const receiver = await Promise.race([accepted, stopped, given]).finally(() => {
+      signal.removeEventListener('abort', onAbort);
+      end();
+    });
     if (!receiver)
       accepted.then(
         (late) => late.close(),
@@ -159,11 +174,15 @@ export class QueueListener implements Listener {
     try {
       while (!this.#stopping.signal.aborted && !receiver.isClosed) {
         const count = this.#trigger.many ? this.#options.maxMessageBatchSize : 1;
-        const messages = await receiver.receiveMessages(count, {
+        const { given, end } = giveUpAfter(this.#options.sessionIdleTimeout + lateMs);
+        const received = receiver.receiveMessages(count, {
           maxWaitTimeInMs: this.#options.sessionIdleTimeout,
           abortSignal: this.#stopping.signal,
         });
-        if (messages.length === 0) break;
+        received.catch(() => undefined);
+        // What comes after all is locked for as long as a lock lasts.
+        const messages = await Promise.race([received, given]).finally(end);
+        if (!messages?.length) break;
         const actions = this.#context.settlement.holdSession(receiver);
         await this.#process(receiver, messages).finally(() =>
           this.#context.settlement.letGoSession(receiver.sessionId),
@@ -171,7 +190,8 @@ export class QueueListener implements Listener {
         if (actions.shouldRelease) break;
       }
     } finally {
-      await receiver.close();
+      const { given, end } = giveUpAfter(lateMs);
+      await Promise.race([receiver.close(), given]).finally(end);
     }
   }
 
