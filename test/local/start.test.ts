@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePorts } from '#dev/stack/ports.js';
 import { createClient } from '../support/client.ts';
+import { freePortSettings } from '../support/port-settings.ts';
 import { root } from '../support/stack.ts';
 import { until } from '../support/until.ts';
 
@@ -20,16 +20,7 @@ let env: NodeJS.ProcessEnv;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-start-'));
-  const [http, bus, blob, queue, table] = (await freePorts(5)).map(String);
-  env = {
-    ...process.env,
-    PORT: http,
-    SERVICE_BUS_PORT: bus,
-    AZURITE_BLOB_PORT: blob,
-    AZURITE_QUEUE_PORT: queue,
-    AZURITE_TABLE_PORT: table,
-    LONGHAUL_DATA: folder,
-  };
+  env = { ...process.env, ...(await freePortSettings()), LONGHAUL_DATA: folder };
 });
 after(() => rm(folder, { recursive: true, force: true }));
 

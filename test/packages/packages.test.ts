@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { freePorts } from '#dev/stack/ports.js';
 import { createClient } from '../support/client.ts';
+import { freePortSettings } from '../support/port-settings.ts';
 import { root } from '../support/stack.ts';
 import { until } from '../support/until.ts';
 
@@ -81,13 +81,8 @@ async function withApp(
   command: string,
   act: (client: ReturnType<typeof createClient>, output: () => string) => Promise<void>,
 ): Promise<void> {
-  const [http = 0, bus, blob, queue, table] = await freePorts(5);
-  const env = {
-    ...process.env,
-    ...{ PORT: `${http}`, SERVICE_BUS_PORT: `${bus}` },
-    ...{ AZURITE_BLOB_PORT: `${blob}`, AZURITE_QUEUE_PORT: `${queue}` },
-    AZURITE_TABLE_PORT: `${table}`,
-  };
+  const ports = await freePortSettings();
+  const env = { ...process.env, ...ports };
   const bin = join(app, 'node_modules/longhaul-dev/bin/longhaul.js');
   const started = spawn(process.execPath, [bin, command], { cwd: app, env });
   let output = '';
@@ -101,7 +96,7 @@ async function withApp(
       assert.equal(started.exitCode, null, output);
       return output.includes('Ready in');
     });
-    await act(createClient(`http://127.0.0.1:${http}`), () => output);
+    await act(createClient(`http://127.0.0.1:${ports['PORT']}`), () => output);
   } finally {
     started.kill('SIGTERM');
     await ended;

@@ -57,11 +57,10 @@ export interface AppOptions {
 }
 
 /** Registers every function of an app that serves these job types. @throws SettingsError, DefinitionError */
-export function registerApp(catalogue: Catalogue, options: AppOptions): void {
-  const { on = {} } = options;
+export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: AppOptions): void {
   checkExtension();
   const settings = readSettings();
-  const topology = readTopology(options.topology);
+  const topology = readTopology(given);
   const outbound = outboundOf(settings);
   const types = new JobTypes([...catalogue, ...builtIn(settings, outbound)], topology);
   checkLanes(settings, topology);

@@ -3,8 +3,8 @@ import type { QueueDescription, TopicDescription } from '#service-bus/entity/set
 
 export type Plain = string | number | boolean;
 
-/** A message as it is sent. One of the three bodies. */
-export interface Sent {
+/** What a message says. One of the three bodies. */
+interface Content {
   body?: string;
   value?: Plain;
   sequence?: Plain[];
@@ -13,19 +13,15 @@ export interface Sent {
   subject?: string;
   correlationId?: string;
   properties?: Record<string, Plain>;
+}
+
+/** A message as it is sent. */
+export interface Sent extends Content {
   ttlMs?: number;
 }
 
 /** What is looked at of a message that came. `body` is its text. */
-export interface Seen {
-  body?: string;
-  value?: Plain;
-  sequence?: Plain[];
-  id?: string;
-  session?: string;
-  subject?: string;
-  correlationId?: string;
-  properties?: Record<string, Plain>;
+export interface Seen extends Content {
   /** Before the one by which it came. */
   deliveries?: number;
   reason?: string;

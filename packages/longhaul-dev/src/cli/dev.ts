@@ -6,9 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Stack } from '../stack/stack.ts';
+import { say } from './say.ts';
 import { start } from './start.ts';
-
-const say = (line: string) => process.stdout.write(`${line}\n`);
 
 /** Calls `compiled` after each compilation without an error. */
 function watchCompiler(compiled: () => void): ChildProcess {

@@ -2,11 +2,11 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { remoteCommands } from './remote.ts';
+import { say } from './say.ts';
 
 const { version } = createRequire(import.meta.url)('longhaul-dev/package.json') as {
   version: string;
 };
-const say = (text: string) => void process.stdout.write(text);
 
 /** Its arguments are read where they are known. */
 const passing = (command: Command) =>
@@ -46,7 +46,7 @@ longhaul
   .action(async (folder: string) => {
     const { createPackage } = await import('../deploy/package.ts');
     await createPackage(folder);
-    say(`${folder}\nPublish it: cd there, then func azure functionapp publish NAME --javascript\n`);
+    say(`${folder}\nPublish it: cd there, then func azure functionapp publish NAME --javascript`);
   });
 
 longhaul
@@ -55,7 +55,7 @@ longhaul
   .argument('[file]', 'where to')
   .action(async (file?: string) => {
     const { configFile, writeEmulatorConfig } = await import('../deploy/emulator.ts');
-    say(await writeEmulatorConfig(file ?? configFile));
+    process.stdout.write(await writeEmulatorConfig(file ?? configFile));
   });
 
 longhaul
@@ -63,7 +63,7 @@ longhaul
   .description('what a million jobs cost, and what binds first')
   .action(async () => {
     const { capacity } = await import('../deploy/capacity.ts');
-    say(`${capacity()}\n`);
+    say(capacity());
   });
 
 passing(longhaul.command('doctor'))

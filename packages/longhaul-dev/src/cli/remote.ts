@@ -2,17 +2,18 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { connect, type HttpClient, type JobFilter, type JobStatus } from 'longhaul/client';
+import { hasEnded } from 'longhaul/internal/model/job-record';
+import { say } from './say.ts';
 
 interface Where {
   url: string;
-  key?: string;
-  token?: string;
+  key?: string | undefined;
+  token?: string | undefined;
   json?: boolean;
 }
 
 type Client = HttpClient<[]>;
 
-const say = (text: string) => void process.stdout.write(`${text}\n`);
 const { env } = process;
 
 // A program's failure is 2 (as of the doctor): 1 says that the job did not succeed.
@@ -80,7 +81,7 @@ function readInput(given: string): unknown {
 async function follow(client: Client, id: string, { json }: Where): Promise<void> {
   for await (const status of client.job(id).watch()) {
     if (!json) say(`${status.id}  ${status.state}  ${done(status)}`.trimEnd());
-    if (!['succeeded', 'failed', 'cancelled', 'expired'].includes(status.state)) continue;
+    if (!hasEnded(status.state)) continue;
     if (json) say(JSON.stringify(status, null, 2));
     else if (status.result !== undefined) say(JSON.stringify(status.result, null, 2));
     if (status.state !== 'succeeded') process.exitCode = failedCode;
@@ -102,7 +103,7 @@ const jobs = () =>
     .option('--limit <n>', '1 to 1000', '20')
     .option('--cursor <cursor>', 'of the page before')
     .action(async ({ url, key, token, json, ...filter }: Where & JobFilter) => {
-      const page = await clientOf({ url, ...{ key, token } } as Where).list(filter);
+      const page = await clientOf({ url, key, token }).list(filter);
       const more = page.cursor ? `\nMore: --cursor ${page.cursor}` : '';
       show(page, json, () => listed(page.jobs) + more);
     });

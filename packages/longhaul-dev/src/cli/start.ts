@@ -1,5 +1,6 @@
 /** `npm start`: the stack, one line for each part, until Ctrl-C. */
 import { portSettings, type Stack, startStack } from '../stack/stack.ts';
+import { say } from './say.ts';
 
 const { env } = process;
 
@@ -8,8 +9,6 @@ const port = (setting: string, fallback: number): number => {
   if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
   throw new Error(`${setting}=${env[setting]} is no port: give a number from 1 to 65535.`);
 };
-
-const say = (line: string) => process.stdout.write(`${line}\n`);
 
 const startHere = (): Promise<Stack> =>
   startStack({

@@ -222,11 +222,7 @@ function bodyOf({ type, input, options = {} }: JobRequest) {
 }
 
 /** Sent again when no answer comes: its key makes it one job. */
-export async function submit(
-  http: Http,
-  request: JobRequest,
-  signal?: AbortSignal,
-): Promise<JobStatus> {
+async function submit(http: Http, request: JobRequest, signal?: AbortSignal): Promise<JobStatus> {
   const headers = { 'idempotency-key': crypto.randomUUID() };
   return (await http.json('POST', '/jobs', {
     body: bodyOf(request),
@@ -258,7 +254,7 @@ async function* changesOf(
 }
 
 /** Waits for the end. @throws JobFailedError */
-export async function resultOf(http: Http, id: string, signal: AbortSignal): Promise<unknown> {
+async function resultOf(http: Http, id: string, signal: AbortSignal): Promise<unknown> {
   for await (const { state, result, error } of changesOf(http, id, signal)) {
     if (!hasEnded(state)) continue;
     if (state !== 'succeeded') throw new JobFailedError(id, state, error);

@@ -1,17 +1,16 @@
 /** One job of each kind, by HTTP alone. */
-
+import { hasEnded, type State } from 'longhaul/internal/model/job-record';
 import { json } from './api.ts';
 import { type Check, Skipped, until } from './check.ts';
 import type { Site } from './site.ts';
 
 interface Job {
   id: string;
-  state: string;
+  state: State;
   result?: unknown;
   error?: { message: string };
 }
 
-const ends = ['succeeded', 'failed', 'cancelled', 'expired'];
 const post = (body: unknown) => ({ method: 'POST', body: JSON.stringify(body) });
 export const pathOf = (id: string) => `/jobs/${encodeURIComponent(id)}`;
 
@@ -32,15 +31,15 @@ export async function submit(site: Site, type: string, input: object, more = {})
 /** What has not ended by then is not left behind. */
 async function cancelled(site: Site, id: string): Promise<void> {
   const { state } = (await json(site, pathOf(id))) as Job;
-  if (!ends.includes(state)) await json(site, `${pathOf(id)}/cancel`, { method: 'POST' });
+  if (!hasEnded(state)) await json(site, `${pathOf(id)}/cancel`, { method: 'POST' });
 }
 
 export async function ended(site: Site, id: string): Promise<Job> {
-  let last = 'never seen';
+  let last: State | 'never seen' = 'never seen';
   const job = await until(site, 'the end of the job', async () => {
     const now = (await json(site, pathOf(id), { headers: { prefer: 'wait=5' } })) as Job;
     last = now.state;
-    return ends.includes(now.state) ? now : undefined;
+    return hasEnded(now.state) ? now : undefined;
   }).catch((error: Error) => {
     throw new Error(`${error.message}; job ${id} is ${last}`);
   });

@@ -3,6 +3,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import type { ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
+import { within } from '../within.ts';
 
 interface Link {
   is_open(): boolean;
@@ -64,16 +65,12 @@ function disconnected(connection: EventEmitter): { promise: Promise<void>; end()
 const answerWithinMs = 10_000;
 
 export async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new Error('Service Bus did not answer in time.');
-    timer = setTimeout(() => reject(error), answerWithinMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const answered = await within(
+    answerWithinMs,
+    work.then((answer) => ({ answer })),
+  );
+  if (!answered) throw new Error('Service Bus did not answer in time.');
+  return answered.answer;
 }
 
 // As `ReceiverManager` of the .NET processor does.

@@ -7,6 +7,7 @@ import type {
   ServiceBusSessionReceiver,
 } from '@azure/service-bus';
 import { reportFailure } from '../log.ts';
+import { within } from '../within.ts';
 import type { LoadedFunction, RpcTypedData } from '../worker/core-module.ts';
 import { type Held, keepLocked, type Settle, settle } from './held-message.ts';
 import type { Listener, ListenerContext } from './listener.ts';
@@ -39,14 +40,6 @@ type Options = ListenerContext['hostJson']['extensions']['serviceBus'];
 // waited for one would take no session any more. It gives up by itself after a minute.
 const acceptWithinMs = 75_000;
 const lateMs = 15_000;
-
-function giveUpAfter(ms: number): { given: Promise<undefined>; end(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  const given = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  return { given, end: () => clearTimeout(timer) };
-}
 
 export class QueueListener implements Listener {
   readonly #trigger: QueueTrigger;
@@ -155,11 +148,9 @@ export class QueueListener implements Listener {
       onAbort = () => resolve(undefined);
       signal.addEventListener('abort', onAbort, { once: true });
     });
-    const { given, end } = giveUpAfter(acceptWithinMs);
-    const receiver = await Promise.race([accepted, stopped, given]).finally(() => {
-      signal.removeEventListener('abort', onAbort);
-      end();
-    });
+    const receiver = await within(acceptWithinMs, Promise.race([accepted, stopped])).finally(() =>
+      signal.removeEventListener('abort', onAbort),
+    );
     if (!receiver)
       accepted.then(
         (late) => late.close(),
@@ -174,14 +165,12 @@ export class QueueListener implements Listener {
     try {
       while (!this.#stopping.signal.aborted && !receiver.isClosed) {
         const count = this.#trigger.many ? this.#options.maxMessageBatchSize : 1;
-        const { given, end } = giveUpAfter(this.#options.sessionIdleTimeout + lateMs);
         const received = receiver.receiveMessages(count, {
           maxWaitTimeInMs: this.#options.sessionIdleTimeout,
           abortSignal: this.#stopping.signal,
         });
-        received.catch(() => undefined);
         // What comes after all is locked for as long as a lock lasts.
-        const messages = await Promise.race([received, given]).finally(end);
+        const messages = await within(this.#options.sessionIdleTimeout + lateMs, received);
         if (!messages?.length) break;
         const actions = this.#context.settlement.holdSession(receiver);
         await this.#process(receiver, messages).finally(() =>
@@ -190,8 +179,7 @@ export class QueueListener implements Listener {
         if (actions.shouldRelease) break;
       }
     } finally {
-      const { given, end } = giveUpAfter(lateMs);
-      await Promise.race([receiver.close(), given]).finally(end);
+      await within(lateMs, receiver.close());
     }
   }
 
