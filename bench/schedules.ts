@@ -11,9 +11,9 @@ import { z } from 'zod';
 import { azuriteConnectionString, startAzurite } from '#dev/azurite/azurite.js';
 import { freePorts } from '#dev/stack/ports.js';
 import { startServiceBus } from '#dev/stack/stack.js';
-import { Slots } from '#longhaul/admit/key.js';
+import { SessionAllocator } from '#longhaul/admit/key.js';
 import { createBlobs } from '#longhaul/azure/blobs.js';
-import { createNotes } from '#longhaul/azure/notes.js';
+import { createKeyValueStore } from '#longhaul/azure/key-value-store.js';
 import { createQueue } from '#longhaul/azure/queue.js';
 import { createRecords } from '#longhaul/azure/records.js';
 import { createRemoval } from '#longhaul/azure/removal.js';
@@ -63,13 +63,13 @@ const app = {
   topology,
   records: createRecords(jobs, ready),
   removal: createRemoval(jobs, await tableOf('tombstones'), ready),
-  notes: createNotes(await tableOf('notes'), ready),
+  notes: createKeyValueStore(await tableOf('notes'), ready),
   schedules: createSchedules(await tableOf('schedules'), ready, async (id) => id),
   queue: createQueue(bus),
   blobs: createBlobs(BlobServiceClient.fromConnectionString(connection), ready),
   clock: { now: () => new Date(now), after: () => () => undefined },
   newId: createIdMaker(randomBytes),
-  slots: new Slots(Math.random),
+  slots: new SessionAllocator(Math.random),
   notify: () => undefined,
   checkCallback: () => undefined,
   log: (_level: string, message: string) => process.stderr.write(`${message}\n`),

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createBlobs, ownContainer } from '#longhaul/azure/blobs.js';
-import { createNotes } from '#longhaul/azure/notes.js';
+import { createKeyValueStore } from '#longhaul/azure/key-value-store.js';
 import { createRecords } from '#longhaul/azure/records.js';
 import { createRemoval } from '#longhaul/azure/removal.js';
 import { JobExpiredError, JobNotFoundError } from '#longhaul/errors.js';
 import type { EndedRecord } from '#longhaul/model/event.js';
-import { idOfOccurrence, placeOf } from '#longhaul/model/id.js';
+import { idOfOccurrence, tableKeyOf } from '#longhaul/model/id.js';
 import { removeExpired, withExpiry } from '#longhaul/record/expiry.js';
 import { find } from '#longhaul/record/find.js';
 import { testStorage } from '../support/storage.ts';
@@ -29,7 +29,7 @@ async function open(name: string) {
   assert.ok(jobs && tombstones && noted);
   await storage.blobs.getContainerClient(ownContainer).createIfNotExists();
   const ready = Promise.resolve();
-  const notes = createNotes(noted, ready);
+  const notes = createKeyValueStore(noted, ready);
   let at = began.getTime();
   const clock = { now: () => new Date(at), after: () => () => undefined };
   return {
@@ -119,9 +119,9 @@ test('more than a transaction holds go at once, and what was half removed is rem
 test('tombstones of a partition go one by one, each thirty days after its job', async () => {
   const app = await open('partition');
   // Ids that senders chose share few partitions for ever.
-  const { partition } = placeOf('orders-1');
+  const { partition } = tableKeyOf('orders-1');
   const other = Array.from({ length: 100_000 }, (_, n) => `orders-${n}`).find(
-    (id) => id !== 'orders-1' && placeOf(id).partition === partition,
+    (id) => id !== 'orders-1' && tableKeyOf(id).partition === partition,
   );
   assert.ok(other);
   await app.records.write({ ...ended('x', 1), id: 'orders-1' }, undefined);

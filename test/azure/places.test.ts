@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { createClients } from '#longhaul/azure/clients.js';
 import { blobsOf, inEach, recordsOf, spread } from '#longhaul/azure/places.js';
 import { createRecords } from '#longhaul/azure/records.js';
-import { createIdMaker, idOfOccurrence, madeIn, placeOf } from '#longhaul/model/id.js';
+import { createIdMaker, idOfOccurrence, madeIn, tableKeyOf } from '#longhaul/model/id.js';
 import type { JobRecord } from '#longhaul/model/job-record.js';
 import type { Blobs } from '#longhaul/ports.js';
 import { readSettings } from '#longhaul/settings.js';
@@ -20,7 +20,7 @@ const places = [
 
 describe('the account of a job', () => {
   const accounts = spread(places, (name) => name);
-  const of = (id: string) => accounts.of(placeOf(id).partition);
+  const of = (id: string) => accounts.of(tableKeyOf(id).partition);
 
   test('follows from its id: when it was made, and in which shard', () => {
     const allowed = (at: number) =>
@@ -30,7 +30,7 @@ describe('the account of a job', () => {
         fc.date({ min: new Date('2026-06-01'), max: new Date('2029-01-01'), noInvalidDate: true }),
         (at) => {
           const id = createIdMaker(randomBytes)(at);
-          const made = madeIn(placeOf(id).partition);
+          const made = madeIn(tableKeyOf(id).partition);
           assert.equal(made?.at, Math.floor(at.getTime() / 10_000) * 10_000);
           assert.ok(allowed(at.getTime()).includes(of(id)));
           assert.equal(of(id), of(id));
@@ -56,7 +56,7 @@ describe('the account of a job', () => {
   test('does not change when accounts are added later', () => {
     const before = spread(places.slice(0, 1), (name) => name);
     const id = createIdMaker(randomBytes)(new Date('2027-06-01'));
-    assert.equal(before.of(placeOf(id).partition), of(id));
+    assert.equal(before.of(tableKeyOf(id).partition), of(id));
   });
 
   test('is that of its blobs too', async () => {

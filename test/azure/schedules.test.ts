@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
-import { createNotes } from '#longhaul/azure/notes.js';
+import { createKeyValueStore } from '#longhaul/azure/key-value-store.js';
 import { createSchedules } from '#longhaul/azure/schedules.js';
 import { ConflictError } from '#longhaul/errors.js';
 import type { Schedule } from '#longhaul/model/schedule.js';
-import { untilWritten } from '#longhaul/record/contested.js';
+import { retryOnConflict } from '#longhaul/record/retry-on-conflict.js';
 import { testStorage } from '../support/storage.ts';
 
 let storage: Awaited<ReturnType<typeof testStorage>>;
@@ -92,7 +92,7 @@ test('a due time that was left behind does not keep a schedule from being made',
 test('who meets another writer each time gives up in the end', async () => {
   let tries = 0;
   await assert.rejects(
-    untilWritten(async () => {
+    retryOnConflict(async () => {
       tries++;
       throw new ConflictError('s');
     }),
@@ -103,7 +103,7 @@ test('who meets another writer each time gives up in the end', async () => {
 
 test('the name of a note may hold anything, and names of times keep their order', async () => {
   const table = await storage.table('names');
-  const notes = createNotes(table, ready);
+  const notes = createKeyValueStore(table, ready);
   const odd = ['a/b', 'a\\b', '100%', '%2F', '~25', 'a#b?c', 'ünï 漢', '~', "it's"];
   for (const name of odd) await notes.write('odd kind/%~', name, name);
   for (const name of odd) assert.equal(await notes.read('odd kind/%~', name), name);
@@ -117,7 +117,7 @@ test('the name of a note may hold anything, and names of times keep their order'
 });
 
 test('a note that has just gone is replaced by nobody', async () => {
-  const notes = createNotes(await storage.table('gone'), ready);
+  const notes = createKeyValueStore(await storage.table('gone'), ready);
   assert.equal(await notes.replace('kind', 'name', 'new', 'old'), false);
   await notes.write('kind', 'name', 'old');
   assert.equal(await notes.replace('kind', 'name', 'new', 'old'), true);

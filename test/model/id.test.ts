@@ -6,8 +6,8 @@ import {
   idOfOccurrence,
   inSlot,
   isId,
-  placeOf,
   slotOf,
+  tableKeyOf,
 } from '#longhaul/model/id.js';
 import { fc } from '../support/properties.ts';
 
@@ -27,8 +27,8 @@ test('ids of one process within ten seconds share a partition, those of another 
   ];
   const time = new Date('2026-11-21T12:00:00Z');
   const soon = new Date('2026-11-21T12:00:09Z');
-  assert.equal(placeOf(one(time)).partition, placeOf(one(soon)).partition);
-  assert.notEqual(placeOf(one(time)).partition, placeOf(other(time)).partition);
+  assert.equal(tableKeyOf(one(time)).partition, tableKeyOf(one(soon)).partition);
+  assert.notEqual(tableKeyOf(one(time)).partition, tableKeyOf(other(time)).partition);
 });
 
 test('an occurrence has the same id whoever makes it', () => {
@@ -45,7 +45,7 @@ test('an occurrence has the same id whoever makes it', () => {
 test('any id that a message brings has a place', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), (id) => {
-      const { partition, row } = placeOf(id);
+      const { partition, row } = tableKeyOf(id);
       return /^[\w~]+$/.test(partition) && /^\w+$/.test(row);
     }),
   );

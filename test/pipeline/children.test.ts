@@ -117,7 +117,7 @@ test('settled, they give results and errors in the order of the requests', async
       return ended.map((one) => (one.ok ? 'ok' : one.error.message.replace(/'\w{24}'/, 'it')));
     },
     async (job) => {
-      if (job.asker.requestedBy === 'bad') throw new Error('no');
+      if (job.requester.requestedBy === 'bad') throw new Error('no');
       return 1;
     },
   );

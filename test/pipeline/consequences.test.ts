@@ -74,6 +74,9 @@ test('a dead letter names the code of the error, its name, or why the broker gav
   };
   assert.equal(reasonOf({ name: 'E', message: 'm', code: 'not_json' }), 'not_json');
   assert.equal(reasonOf({ name: 'E', message: 'm' }), 'E');
-  assert.equal(reasonOf({ name: 'MaxDelivery', message: 'm', code: 'buried' }), 'MaxDelivery');
+  assert.equal(
+    reasonOf({ name: 'MaxDelivery', message: 'm', code: 'delivery_limit_exceeded' }),
+    'MaxDelivery',
+  );
   assert.equal(reasonOf(undefined), 'failed');
 });

@@ -134,6 +134,6 @@ describe('what the broker gave up on', () => {
   test('ten times, and then its job fails', async () => {
     const ran = await givenUp(11);
     const { state, error, putBack } = ran.record();
-    assert.deepEqual([state, error?.code, putBack], ['failed', 'buried', 10]);
+    assert.deepEqual([state, error?.code, putBack], ['failed', 'delivery_limit_exceeded', 10]);
   });
 });

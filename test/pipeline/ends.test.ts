@@ -354,7 +354,7 @@ test('an ordered job that is cancelled in its backoff lets its key go within sec
   const backoff = { initial: '9m', max: '9m', jitter: false } as const;
   const type = typeOf(
     async (job) => {
-      if (job.asker.requestedBy === 'first') throw new Error('again in nine minutes');
+      if (job.requester.requestedBy === 'first') throw new Error('again in nine minutes');
       ended.push([job.id, world.now]);
       return 1;
     },

@@ -83,7 +83,7 @@ describe('a batch', () => {
     const ran: number[] = [];
     const type = typeOf(
       async (job) => {
-        ran.push(Number(job.asker.requestedBy));
+        ran.push(Number(job.requester.requestedBy));
         return 1;
       },
       { key: () => 'k' },
@@ -164,7 +164,7 @@ test('of equal jobs one is under way at a time, and each that was accepted is th
         let overlaps = 0;
         const type = typeOf(
           async (job) => {
-            const n = Number(job.asker.requestedBy);
+            const n = Number(job.requester.requestedBy);
             const of = underWay.get(n) ?? new Set();
             underWay.set(n, of.add(job.id));
             if (of.size > 1) overlaps++;

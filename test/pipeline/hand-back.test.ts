@@ -1,7 +1,7 @@
 /** How messages go back that were not run to their end. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Delivery, Notes } from '#longhaul/ports.js';
+import type { Delivery, KeyValueStore } from '#longhaul/ports.js';
 import { handBack, hold } from '#longhaul/run/hand-back.js';
 
 /** A process whose timers ring at once, and storage that answers after so many looks. */
@@ -21,7 +21,7 @@ function holding({ answersAfter = 0 } = {}) {
     if (++looks <= answersAfter) throw new Error('away');
     return undefined;
   };
-  const notes = { read } as Partial<Notes> as Notes;
+  const notes = { read } as Partial<KeyValueStore> as KeyValueStore;
   const logged: string[] = [];
   const log = (_: string, message: string) => void logged.push(message);
   const worker = { clock, notes, log, stopping: stopping.signal };

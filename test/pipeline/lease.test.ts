@@ -196,9 +196,9 @@ test('what is noted of a run says when it began, once', async () => {
   const lease = new Lease(store.leasing, { record: queued, etag: '1' }, 'me', {
     startedAt: 'began',
   });
-  await lease.note((record) => ({ ...record, attempt: 2 }));
+  await lease.writeRunning((record) => ({ ...record, attempt: 2 }));
   assert.deepEqual([store.now()?.state, store.now()?.startedAt], ['running', 'began']);
-  await lease.note((record) => ({ ...record, startedAt: 'before' }));
+  await lease.writeRunning((record) => ({ ...record, startedAt: 'before' }));
   assert.equal(store.now()?.startedAt, 'before');
 });
 
@@ -232,12 +232,12 @@ test('after the last write, and once it is closed, nothing more is written', asy
   const store = records(queued);
   const decided = new Lease(store.leasing, { record: queued, etag: '1' }, 'me');
   await decided.decide(succeeded);
-  await assert.rejects(decided.note(running), LockLostError);
+  await assert.rejects(decided.writeRunning(running), LockLostError);
   assert.equal(store.now()?.state, 'succeeded');
   const other = records(queued);
   const closed = new Lease(other.leasing, { record: queued, etag: '1' }, 'me');
   closed.close();
-  await assert.rejects(closed.note(running), LockLostError);
+  await assert.rejects(closed.writeRunning(running), LockLostError);
   assert.equal(other.now()?.state, 'queued');
 });
 

@@ -47,8 +47,8 @@ const policy = {
   ordered: false,
   backoff: { initial: '10s', factor: 2, jitter: false },
 } as const;
-function happens(happened: Decisive, job = record) {
-  const decided = decide(happened, job, policy, now, 0.5);
+function happens(outcome: Decisive, job = record) {
+  const decided = decide(outcome, job, policy, now, 0.5);
   return { record: decided, ...consequences(decided, message, queues) };
 }
 
@@ -61,7 +61,7 @@ const ending: Ending = { state: 'cancelled', error: { name: 'E', message: 'm' },
 
 interface Row {
   what: string;
-  happened: Decisive;
+  outcome: Decisive;
   job?: Partial<JobRecord>;
   state: string;
   sends: string[];
@@ -71,21 +71,21 @@ interface Row {
 const table: Row[] = [
   {
     what: 'returned',
-    happened: { kind: 'returned', result: { json: '1' } },
+    outcome: { kind: 'returned', result: { json: '1' } },
     state: 'succeeded',
     sends: replyAndCompletion,
     message: 'complete',
   },
   {
     what: 'threw, attempts left',
-    happened: { kind: 'threw', error: failure },
+    outcome: { kind: 'threw', error: failure },
     state: 'queued',
     sends: ['standard-keyed'],
     message: 'complete',
   },
   {
     what: 'threw, no attempts left',
-    happened: { kind: 'threw', error: failure },
+    outcome: { kind: 'threw', error: failure },
     job: { attempt: 3 },
     state: 'failed',
     sends: replyAndCompletion,
@@ -93,21 +93,21 @@ const table: Row[] = [
   },
   {
     what: 'a NonRetryableError',
-    happened: { kind: 'threw', error: new NonRetryableError('no') },
+    outcome: { kind: 'threw', error: new NonRetryableError('no') },
     state: 'failed',
     sends: replyAndCompletion,
     message: 'dead-letter',
   },
   {
     what: 'over its time limit',
-    happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') },
+    outcome: { kind: 'timed-out', error: new AttemptTimeoutError('5m') },
     state: 'queued',
     sends: ['standard-keyed'],
     message: 'complete',
   },
   {
     what: 'over its time limit, no attempts left',
-    happened: { kind: 'timed-out', error: new AttemptTimeoutError('5m') },
+    outcome: { kind: 'timed-out', error: new AttemptTimeoutError('5m') },
     job: { attempt: 3 },
     state: 'failed',
     sends: replyAndCompletion,
@@ -115,56 +115,56 @@ const table: Row[] = [
   },
   {
     what: 'asked to cancel',
-    happened: { kind: 'cancelled' },
+    outcome: { kind: 'cancelled' },
     state: 'cancelled',
     sends: replyAndCompletion,
     message: 'complete',
   },
   {
     what: 'not started by its expiry',
-    happened: { kind: 'expired' },
+    outcome: { kind: 'expired' },
     state: 'expired',
     sends: replyAndCompletion,
     message: 'complete',
   },
   {
     what: 'unknown type',
-    happened: { kind: 'unknown-type', error: new UnknownJobTypeError('x', []) },
+    outcome: { kind: 'unknown-type', error: new UnknownJobTypeError('x', []) },
     state: 'failed',
     sends: replyAndCompletion,
     message: 'dead-letter',
   },
   {
     what: 'input that fits no schema',
-    happened: { kind: 'invalid-input', error: new InvalidInputError('It', []) },
+    outcome: { kind: 'invalid-input', error: new InvalidInputError('It', []) },
     state: 'failed',
     sends: replyAndCompletion,
     message: 'dead-letter',
   },
   {
     what: 'process died too often',
-    happened: { kind: 'buried', reason: 'MaxDeliveryCountExceeded', description: 'x' },
+    outcome: { kind: 'given-up', reason: 'MaxDeliveryCountExceeded', description: 'x' },
     state: 'failed',
     sends: replyAndCompletion,
     message: 'dead-letter',
   },
   {
     what: 'waits for an event',
-    happened: waits({ events: ['paid'] }),
+    outcome: waits({ events: ['paid'] }),
     state: 'waiting',
     sends: [],
     message: 'complete',
   },
   {
     what: 'waits for a time',
-    happened: waits({ until: '2026-11-22T12:00:00.000Z' }),
+    outcome: waits({ until: '2026-11-22T12:00:00.000Z' }),
     state: 'waiting',
     sends: ['completions'],
     message: 'complete',
   },
   {
     what: 'waits for an event that has come meanwhile',
-    happened: waits({ events: ['paid'] }),
+    outcome: waits({ events: ['paid'] }),
     job: { events: { paid: { json: '{}' } } },
     state: 'queued',
     sends: ['standard-keyed'],
@@ -172,7 +172,7 @@ const table: Row[] = [
   },
   {
     what: 'waits for children that have ended meanwhile',
-    happened: waits({ children: ['parts'] }),
+    outcome: waits({ children: ['parts'] }),
     job: { children: { parts: { of: 2, at: '', ended: 'Aw==', done: 2, failed: [] } } },
     state: 'queued',
     sends: ['standard-keyed'],
@@ -180,7 +180,7 @@ const table: Row[] = [
   },
   {
     what: 'waits and was asked to cancel',
-    happened: waits({ events: ['paid'] }),
+    outcome: waits({ events: ['paid'] }),
     job: { cancelRequestedAt: now.toISOString() },
     state: 'cancelled',
     sends: replyAndCompletion,
@@ -188,7 +188,7 @@ const table: Row[] = [
   },
   {
     what: 'threw for good, with steps to undo',
-    happened: { kind: 'threw', error: new NonRetryableError('no') },
+    outcome: { kind: 'threw', error: new NonRetryableError('no') },
     job: { undoable: true },
     state: 'queued',
     sends: ['standard-keyed'],
@@ -196,7 +196,7 @@ const table: Row[] = [
   },
   {
     what: 'undo failed, tries left',
-    happened: { kind: 'undo-failed', step: 'pay', error: failure },
+    outcome: { kind: 'undo-failed', step: 'pay', error: failure },
     job: { undoable: true, ending },
     state: 'queued',
     sends: ['standard-keyed'],
@@ -204,7 +204,7 @@ const table: Row[] = [
   },
   {
     what: 'all is undone',
-    happened: { kind: 'undone' },
+    outcome: { kind: 'undone' },
     job: { undoable: true, ending },
     state: 'cancelled',
     sends: replyAndCompletion,
@@ -215,7 +215,7 @@ const table: Row[] = [
 describe('decide', () => {
   for (const row of table)
     test(`${row.what}: ${row.state}, ${row.message}`, () => {
-      const decided = happens(row.happened, { ...record, ...row.job });
+      const decided = happens(row.outcome, { ...record, ...row.job });
       assert.equal(decided.record.state, row.state);
       assert.deepEqual(
         decided.sends.map(({ queue }) => queue),
@@ -264,13 +264,13 @@ describe('decide', () => {
   test('and undoes in its place, before the next of its key', () => {
     const ordered = { ...policy, ordered: true };
     const undoable = { ...record, attempt: 3, undoable: true as const };
-    for (const happened of [{ kind: 'threw', error: failure }, { kind: 'cancelled' }] as const) {
-      const decided = decide(happened, undoable, ordered, now, 0);
+    for (const outcome of [{ kind: 'threw', error: failure }, { kind: 'cancelled' }] as const) {
+      const decided = decide(outcome, undoable, ordered, now, 0);
       assert.deepEqual([decided.state, decided.turn], ['queued', 2]);
       const again = { kind: 'undo-failed', step: 'pay', error: failure } as const;
       assert.equal(decide(again, decided, ordered, now, 0).turn, 2);
     }
-    const buried = { kind: 'buried', reason: 'r', description: 'd' } as const;
+    const buried = { kind: 'given-up', reason: 'r', description: 'd' } as const;
     assert.equal(decide(buried, undoable, ordered, now, 0).turn, 3, 'its message is gone');
   });
 
@@ -321,8 +321,8 @@ describe('decide', () => {
   test('an ordered job waits for twelve hours at most', () => {
     const days = { ...policy, backoff: { initial: '3d', max: '3d', jitter: false } } as const;
     const hoursUntil = (ordered: boolean) => {
-      const happened = { kind: 'threw', error: failure } as const;
-      const { runAt = '' } = decide(happened, record, { ...days, ordered }, now, 0);
+      const outcome = { kind: 'threw', error: failure } as const;
+      const { runAt = '' } = decide(outcome, record, { ...days, ordered }, now, 0);
       return (Date.parse(runAt) - now.getTime()) / 3_600_000;
     };
     assert.deepEqual([hoursUntil(true), hoursUntil(false)], [12, 72]);
@@ -369,9 +369,9 @@ describe('decide', () => {
 });
 
 describe('consequences', () => {
-  for (const { what, happened, job } of table)
+  for (const { what, outcome, job } of table)
     test(`what follows from "${what}" follows again from its record alone`, () => {
-      const decided = happens(happened, { ...record, ...job });
+      const decided = happens(outcome, { ...record, ...job });
       const again = consequences(decided.record, message, queues);
       const ids = (sends: readonly { messageId: string }[]) =>
         sends.map(({ messageId }) => messageId);

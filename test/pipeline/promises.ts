@@ -55,7 +55,7 @@ function undoesWhatWasKept({ world, ledger, calm, retries }: Lived, record: JobR
   }
   assert.deepEqual(onRecord.sort(), done.sort(), 'what was undone is on record');
   // What the broker gave up on could not be run, nor undone.
-  if (record.error?.code === 'buried') return;
+  if (record.error?.code === 'delivery_limit_exceeded') return;
   assert.deepEqual(world.stores.undoable.get(id) ?? [], [], 'all that was kept is undone');
   if (!calm) return;
   const ran = [...ledger.toUndo].filter((name) => name.startsWith(`${id} `));
@@ -92,7 +92,7 @@ function callsBackForEachEnd(lived: Lived): void {
  */
 function endsAsItsHandlerDeserves({ world, ops, root, free, retries }: Lived): void {
   const record = world.record(root);
-  if (free || !record || record.error?.code === 'buried' || isLoose(ops)) return;
+  if (free || !record || record.error?.code === 'delivery_limit_exceeded' || isLoose(ops)) return;
   // Storage was so slow that an attempt took longer than it may.
   const errors = world.records.flatMap(({ history = [] }) => history.map(({ error }) => error));
   if (errors.some(({ code }) => code === 'timeout')) return;

@@ -64,7 +64,7 @@ describe('what a handler was told is on record before it acts on it', () => {
 test('late word of a child of before does not end the group that was sent anew', async () => {
   const child = typeOf(
     async (job) => {
-      if (job.asker.requestedBy === 'bad') throw new Error('bad');
+      if (job.requester.requestedBy === 'bad') throw new Error('bad');
       await job.sleep('1h');
       return 1;
     },
@@ -293,7 +293,7 @@ test('whatever is thrown, the job fails by it and not by its deliveries', async 
       { attempts: 1 },
     );
     assert.equal(record().state, 'failed');
-    assert.notEqual(record().error?.code, 'buried');
+    assert.notEqual(record().error?.code, 'delivery_limit_exceeded');
     assert.ok(JSON.stringify(record()).length < 40_000);
   }
 });

@@ -5,7 +5,7 @@
  */
 
 import { z } from 'zod';
-import { Slots } from '#longhaul/admit/key.js';
+import { SessionAllocator } from '#longhaul/admit/key.js';
 import { JobTypes } from '#longhaul/define/catalogue.js';
 import { defineJob } from '#longhaul/define/define-job.js';
 import { ConflictError } from '#longhaul/errors.js';
@@ -242,7 +242,7 @@ export class Schedulers {
         peekDeadLetters: async () => [],
       },
       newId: (at) => idOfOccurrence(`by hand ${++this.#made}`, at),
-      slots: new Slots(() => 0.5),
+      slots: new SessionAllocator(() => 0.5),
       notify: () => undefined,
       checkCallback: () => undefined,
     };

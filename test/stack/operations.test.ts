@@ -26,7 +26,10 @@ test('a job whose message somebody buries is told as failed, with a reply; its m
       });
     const ended = await client.ended(id);
     assert.equal(ended.state, 'failed');
-    assert.deepEqual([ended.error?.name, ended.error?.code], ['Unwanted', 'buried']);
+    assert.deepEqual(
+      [ended.error?.name, ended.error?.code],
+      ['Unwanted', 'delivery_limit_exceeded'],
+    );
     const [reply] = await bus
       .createReceiver('replies')
       .receiveMessages(1, { maxWaitTimeInMs: 5000 });

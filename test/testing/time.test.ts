@@ -255,7 +255,7 @@ describe('a request', () => {
   });
 
   test('says who asks', async () => {
-    const type = typeOf(async (job) => job.asker);
+    const type = typeOf(async (job) => job.requester);
     const run = testJob(type, {}, { requestedBy: 'ada', correlationId: 'c' });
     assert.deepEqual(await run.result, { requestedBy: 'ada' });
     assert.equal(run.status.requestedBy, 'ada');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
-import { toNewsMessage } from '#longhaul/model/news.js';
+import { toSignalMessage } from '#longhaul/model/job-signal.js';
 import type { Working } from '#longhaul/run/attempt.js';
 import { takeBatch } from '#longhaul/triggers/queues.js';
 
@@ -43,7 +43,7 @@ function taking({ unreadable, storageIsThere = true }: Meets) {
     },
   } as unknown as Working;
   const messages = ['a', 'b', 'c'].map((id) => {
-    const news = toNewsMessage('completions', id, { kind: 'cancel' }, ['cancel']);
+    const news = toSignalMessage('completions', id, { kind: 'cancel' }, ['cancel']);
     const { messageId, body, properties } = news;
     return { messageId, body, sessionId: 's', applicationProperties: properties };
   }) as unknown as ServiceBusReceivedMessage[];

@@ -3,13 +3,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { app } from '@azure/functions';
 import { DefaultAzureCredential } from '@azure/identity';
-import { Slots } from './admit/key.ts';
+import { SessionAllocator } from './admit/key.ts';
 import { createBatch } from './azure/batch.ts';
 import { createBlobs, inboxContainer, ownContainer } from './azure/blobs.ts';
 import { type Account, createClients } from './azure/clients.ts';
 import { checkExtension } from './azure/extension-base.ts';
+import { createKeyValueStore } from './azure/key-value-store.ts';
 import { log } from './azure/log.ts';
-import { createNotes } from './azure/notes.ts';
 import { blobsOf, inEach, recordsOf, removalOf, spread } from './azure/places.ts';
 import { createQueue, queueOf } from './azure/queue.ts';
 import { createRecords } from './azure/records.ts';
@@ -38,8 +38,8 @@ import type { Clock } from './ports.ts';
 import { withExpiry } from './record/expiry.ts';
 import { pause } from './record/pause.ts';
 import type { Working } from './run/attempt.ts';
-import { Gate } from './run/gate.ts';
-import { SessionTurns } from './run/session-turns.ts';
+import { ConcurrencyLimiter } from './run/concurrency-limiter.ts';
+import { SessionFairness } from './run/session-fairness.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { Tally } from './tally.ts';
 import { registerInbox } from './triggers/blobs.ts';
@@ -69,7 +69,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   for (const { bus } of topology.lanes) clients.serviceBus(bus);
   const stores = spread(settings.DATA_PLACES, (name) => storesOf(clients.account(name)));
   const { ready, notesTable, schedulesTable } = stores.main;
-  const notes = createNotes(notesTable, ready);
+  const notes = createKeyValueStore(notesTable, ready);
   const key = untilReady(() => appKey(notes));
   const seal = createSeal(key);
   const stopping = new AbortController();
@@ -88,11 +88,11 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
     queue: queueOf(topology, (bus) => createQueue(clients.serviceBus(bus), seal)),
     blobs: blobsOf(inEach(stores, 'blobs')),
     newId: createIdMaker(randomBytes),
-    slots: new Slots(Math.random),
+    slots: new SessionAllocator(Math.random),
     notify: createNotify(on, tally, log),
     checkCallback: (url: string) => checkCallback(url, outbound),
-    gate: new Gate(settings.JOBS_AT_ONCE, topology.lanes, clock),
-    turns: new SessionTurns(clock),
+    limiter: new ConcurrencyLimiter(settings.JOBS_AT_ONCE, topology.lanes, clock),
+    turns: new SessionFairness(clock),
     newOwner: () => randomUUID(),
     random: Math.random,
     stopping: stopping.signal,

@@ -96,7 +96,7 @@ export interface Schedules {
 }
 
 /** Small values under a name: claims of idempotency keys, how far a schedule or a watch has come. */
-export interface Notes {
+export interface KeyValueStore {
   read(kind: string, name: string): Promise<string | undefined>;
   write(kind: string, name: string, value: string): Promise<void>;
   /** Writes it if there is none; answers the one that is there. */

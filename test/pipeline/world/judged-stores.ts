@@ -1,5 +1,5 @@
 /** The stores, and what must never happen to them. */
-import { hasEnded, type JobRecord, type Kept } from '#longhaul/model/job-record.js';
+import { hasEnded, type JobRecord, type StoredValue } from '#longhaul/model/job-record.js';
 import { Stores } from '#longhaul/testing/stores.js';
 
 // A string property of a table entity; larger values the store cuts in pieces.
@@ -36,14 +36,14 @@ export class JudgedStores extends Stores {
     if (record.checkpoint) this.#look(id, record.checkpoint);
   }
 
-  #look(id: string, checkpoint: Kept): void {
+  #look(id: string, checkpoint: StoredValue): void {
     const json =
       'json' in checkpoint
         ? checkpoint.json
         : (this.blobs.get(checkpoint.blob)?.toString() ?? '{}');
     const entries = JSON.parse(json) as Record<
       string,
-      { undo?: true; kind: string; value?: Kept; cursor?: Kept }
+      { undo?: true; kind: string; value?: StoredValue; cursor?: StoredValue }
     >;
     const names = Object.keys(entries);
     this.undoable.set(

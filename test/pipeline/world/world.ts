@@ -4,7 +4,7 @@
  * people cancel, retry and send events at the worst moment.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Slots } from '#longhaul/admit/key.js';
+import { SessionAllocator } from '#longhaul/admit/key.js';
 import { JobTypes } from '#longhaul/define/catalogue.js';
 import type { Catalogue } from '#longhaul/define/define-job.js';
 import { ConflictError, LockLostError } from '#longhaul/errors.js';
@@ -14,9 +14,9 @@ import { fromMessage } from '#longhaul/model/message.js';
 import type { Clock } from '#longhaul/ports.js';
 import { removeExpired } from '#longhaul/record/expiry.js';
 import type { Working } from '#longhaul/run/attempt.js';
-import { watchDeadLetters, watchDeadNews } from '#longhaul/run/dead-letters.js';
+import { watchDeadLetters, watchDeadSignals } from '#longhaul/run/dead-letters.js';
 import { execute } from '#longhaul/run/execute.js';
-import { takeCompletions } from '#longhaul/run/news.js';
+import { handleCompletions } from '#longhaul/run/signals.js';
 import { tick } from '#longhaul/schedules/tick.js';
 import { Bus, type Lying, toDelivery, toIncoming } from '#longhaul/testing/bus.js';
 import { ScheduleStore } from '#longhaul/testing/schedules.js';
@@ -145,7 +145,7 @@ export class World {
       clock,
       log: (_, message) => void this.logged.push(message),
       newId: (at) => idOfOccurrence(`job ${++this.#made}`, at),
-      slots: new Slots(() => 0.5),
+      slots: new SessionAllocator(() => 0.5),
       newOwner: () => `owner ${++this.#made}`,
       random: () => 0.5,
     });
@@ -179,7 +179,7 @@ export class World {
     let taken = 0;
     for (const queue of lanes.flatMap(({ plain, keyed }) => [plain, keyed]))
       taken += await watchDeadLetters(app, queue);
-    return taken + (await watchDeadNews(app));
+    return taken + (await watchDeadSignals(app));
   }
 
   /** The janitor, who may die as well. */
@@ -256,7 +256,7 @@ export class World {
 
   async #news(hands: Hands): Promise<void> {
     const taken = [...hands.held];
-    await takeCompletions(this.app(hands), taken.map(toIncoming));
+    await handleCompletions(this.app(hands), taken.map(toIncoming));
     for (const one of hands.held) this.bus.remove(one);
     hands.held = [];
   }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JobRequest } from '../define/define-job.ts';
 import { IdempotencyKeyReusedError } from '../errors.ts';
-import { untilWritten } from '../record/contested.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
 import {
   accept,
   check,
@@ -66,7 +66,7 @@ const maxClaims = 100;
 
 /** The claim goes when the job does. Crash before it: it stays, and gives way to the next that asks. */
 async function goWith({ records }: Submitting, id: string, claim: string): Promise<void> {
-  await untilWritten(async () => {
+  await retryOnConflict(async () => {
     const stored = await records.read(id);
     const claims = stored?.record.claims?.split(' ') ?? [];
     if (!stored || claims.includes(claim) || claims.length >= maxClaims) return;

@@ -8,7 +8,7 @@
 
 import { callAuthors } from '../define/authors-code.ts';
 import type { KnownType } from '../define/catalogue.ts';
-import type { Asker } from '../define/define-job.ts';
+import type { Requester } from '../define/define-job.ts';
 import { BadRequestError } from '../errors.ts';
 import { inSlot, slotOf } from '../model/id.ts';
 
@@ -19,7 +19,7 @@ const maxKeyChars = 124;
 export function keyOf(
   { definition }: KnownType,
   input: unknown,
-  asker: Asker,
+  requester: Requester,
   given?: string,
 ): string | undefined {
   if (given !== undefined && definition.key)
@@ -27,7 +27,7 @@ export function keyOf(
       { pointer: '/key', message: 'is given by the job type' },
     ]);
   const { type, key: ofType } = definition;
-  const key = given ?? callAuthors('The key', type, () => ofType?.(input as never, asker));
+  const key = given ?? callAuthors('The key', type, () => ofType?.(input as never, requester));
   if (key === undefined) return undefined;
   if (key.length > 0 && key.length <= maxKeyChars) return key;
   throw new BadRequestError(
@@ -36,21 +36,21 @@ export function keyOf(
 }
 
 /** What a message and a record say of the key; `session` only where it is another than the key. */
-export function placeInLine(
+export function sessionFor(
   key: string | undefined,
   limit: number,
   id: string,
 ): { key?: string; session?: string } {
-  return key === undefined ? {} : placeInSlot(key, slotOf(id, limit));
+  return key === undefined ? {} : sessionOfSlot(key, slotOf(id, limit));
 }
 
-export const placeInSlot = (key: string, slot: number): { key: string; session?: string } =>
+export const sessionOfSlot = (key: string, slot: number): { key: string; session?: string } =>
   slot === 0 ? { key } : { key, session: `${key}~${slot}` };
 
 const maxKeysKnown = 10_000;
 
 /** Gives the sessions of a key their jobs in turn, by the ids of the jobs. */
-export class Slots {
+export class SessionAllocator {
   readonly #random: () => number;
   readonly #last = new Map<string, number>();
 

@@ -2,7 +2,7 @@
 
 import { validate } from '../define/validate.ts';
 import { ConflictError, EqualJobError, JobNotFailedError } from '../errors.ts';
-import { tellings } from '../fate/consequences.ts';
+import { endMessages } from '../fate/consequences.ts';
 import { sendAll } from '../fate/settle.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { type JobRecord, nextTurn } from '../model/job-record.ts';
@@ -47,20 +47,20 @@ const knownMs = 50 * 60_000;
 /** Whoever ended it may have died before it told so, and will find a job that was started again. */
 async function tellAgain(app: Submitting & { log: Log }, record: EndedRecord): Promise<void> {
   if (app.clock.now().getTime() - Date.parse(record.finishedAt ?? '') > knownMs) return;
-  await sendAll(app, tellings(record, app.topology));
+  await sendAll(app, endMessages(record, app.topology));
 }
 
 /** An equal job that was made since the failure stands for this one. */
 async function refuseEqual(
   app: Submitting,
-  { id, type, ...asker }: JobRecord,
+  { id, type, ...requester }: JobRecord,
   content: { body: Buffer; contentType: string },
 ): Promise<void> {
   const known = app.types.find(type);
   if (!known?.definition.unique) return;
   const raw = await fromBody(app.blobs, id, content);
   const input = await validate(known.definition.input, raw, 'The input');
-  const name = uniqueName(known, input, asker);
+  const name = uniqueName(known, input, requester);
   if (name === undefined) return;
   const claimed = await claimUnique(app, known, name, id, app.clock.now());
   // Another that is about to be made counts as one that is there.

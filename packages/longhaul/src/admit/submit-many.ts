@@ -1,7 +1,7 @@
 /** Many requests at once, each accepted or refused by itself. */
 import type { JobRequest } from '../define/define-job.ts';
 import { LonghaulError } from '../errors.ts';
-import { inParts } from '../record/in-parts.ts';
+import { mapInChunks } from '../record/map-in-chunks.ts';
 import { submitOnce } from './idempotency.ts';
 import type { Submitted, Submitting } from './submit.ts';
 
@@ -17,7 +17,7 @@ export function submitMany(
   key?: string,
 ): Promise<OneOfMany[]> {
   const turns = turnsOf(all.length);
-  return inParts(all, atOnce, async (read, at) => {
+  return mapInChunks(all, atOnce, async (read, at) => {
     const { inTurn, pass } = turns[at] as Turn;
     const submitting = async () =>
       submitOnce(app, read(), key && JSON.stringify([key, at]), { inTurn });

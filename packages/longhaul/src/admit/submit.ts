@@ -7,7 +7,7 @@
  */
 
 import type { JobTypes, KnownType } from '../define/catalogue.ts';
-import type { Asker, JobRequest, RequestOptions } from '../define/define-job.ts';
+import type { JobRequest, Requester, RequestOptions } from '../define/define-job.ts';
 import { validate } from '../define/validate.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
 import type { Notify } from '../fate/listeners.ts';
@@ -15,10 +15,10 @@ import { type Duration, toMs } from '../model/duration.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
-import type { Blobs, Clock, Notes, Queue, Records, Removal, Stored } from '../ports.ts';
+import type { Blobs, Clock, KeyValueStore, Queue, Records, Removal, Stored } from '../ports.ts';
 import { toBody } from '../record/claim-check.ts';
 import { noteInput } from '../record/expiry.ts';
-import { keyOf, placeInLine, placeInSlot, type Slots } from './key.ts';
+import { keyOf, type SessionAllocator, sessionFor, sessionOfSlot } from './key.ts';
 import { checkSender } from './sender.ts';
 import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 
@@ -30,16 +30,16 @@ export interface Submitting {
   queue: Queue;
   blobs: Blobs;
   clock: Clock;
-  notes: Notes;
+  notes: KeyValueStore;
   newId(at: Date): string;
-  slots: Slots;
+  slots: SessionAllocator;
   notify: Notify;
   /** @throws BadRequestError for an address that is not called */
   checkCallback(url: string): void;
 }
 
 /** What only the system says of a request: an occurrence's id, who stands behind it. */
-export interface Origin extends Asker {
+export interface Origin extends Requester {
   id?: string;
   scheduledFor?: Date;
   /** Which child of its parent it is, and who is above the parent. */
@@ -66,15 +66,15 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   const now = app.clock.now();
   checkReplyTo(app.topology, options);
   if (options.callback) app.checkCallback(options.callback.url);
-  const asker = { ...options, ...origin };
-  const key = keyOf(known, input, asker, origin.key);
+  const requester = { ...options, ...origin };
+  const key = keyOf(known, input, requester, origin.key);
   if (key !== undefined && origin.line)
     throw new BadRequestError(
       `Job type '${request.type}' has a key of its own, which says how many run at once: send its jobs without a limit.`,
     );
   const lane = chosenLane(known, options);
   // A child is the answer to its parent alone.
-  const unique = origin.place === undefined ? uniqueName(known, input, asker) : undefined;
+  const unique = origin.place === undefined ? uniqueName(known, input, requester) : undefined;
   return { known, options, now, key, lane, unique, runAt: dueTime(options, now) };
 }
 
@@ -139,7 +139,7 @@ async function send(
     attempt: 1,
     turn: 1,
     queue: key === undefined && !line ? lane.plain : lane.keyed,
-    ...(line ? placeInSlot(line.key, line.slot) : placeInLine(key, known.policy.limit, id)),
+    ...(line ? sessionOfSlot(line.key, line.slot) : sessionFor(key, known.policy.limit, id)),
     ...(await toBody(app.blobs, id, request.input, () => noteInput(app.notes, id, runAt ?? now))),
     createdAt: now.toISOString(),
     ...claimsOf(unique && uniqueClaim(unique), origin.claim),
@@ -306,7 +306,7 @@ const replying = ({ replyTo, replyToSessionId, correlationId, callback }: Reques
   ...(callback ? { callback: callback.url } : {}),
 });
 
-const asking = ({ requestedBy, parent, schedule }: Asker) => ({
+const asking = ({ requestedBy, parent, schedule }: Requester) => ({
   ...(requestedBy ? { requestedBy } : {}),
   ...(parent ? { parent } : {}),
   ...(schedule ? { schedule } : {}),

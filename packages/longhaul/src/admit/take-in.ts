@@ -6,11 +6,11 @@
 import type { KnownType } from '../define/catalogue.ts';
 import { validate } from '../define/validate.ts';
 import { BadMessageError, EqualJobError } from '../errors.ts';
-import { type Happened, invalid } from '../fate/outcome.ts';
+import { type AttemptOutcome, invalid } from '../fate/outcome.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { type JobMessage, moved, type OutgoingMessage, toMessage } from '../model/message.ts';
 import { fromBody } from '../record/claim-check.ts';
-import { keyOf, placeInLine } from './key.ts';
+import { keyOf, sessionFor } from './key.ts';
 import { claimsOf, type Submitting, startBefore } from './submit.ts';
 import { claimUnique, takeOver, uniqueClaim, uniqueName } from './unique.ts';
 
@@ -19,7 +19,7 @@ export type TakenIn =
   /** It belongs elsewhere. */
   | { kind: 'forward'; message: OutgoingMessage }
   /** It ends without a run. */
-  | { kind: 'end'; happened: Happened };
+  | { kind: 'end'; outcome: AttemptOutcome };
 
 // A submit that has claimed the equality writes its record within moments, or has died.
 const claimPatienceMs = 60_000;
@@ -38,8 +38,8 @@ export async function takeIn(
   try {
     named = await nameOf(app, message, dated, known);
   } catch (error) {
-    const happened = invalid(error);
-    if (happened) return { kind: 'end', happened };
+    const outcome = invalid(error);
+    if (outcome) return { kind: 'end', outcome };
     throw error;
   }
   const single = await withoutEqual(app, dated, known, named.unique);
@@ -61,9 +61,9 @@ async function nameOf(
 ): Promise<Named> {
   const raw = await fromBody(app.blobs, message.id, message);
   const input = await validate(known.definition.input, raw, 'The input');
-  const asker = requestedBy === undefined ? {} : { requestedBy };
+  const requester = requestedBy === undefined ? {} : { requestedBy };
   try {
-    return { key: keyOf(known, input, asker), unique: uniqueName(known, input, asker) };
+    return { key: keyOf(known, input, requester), unique: uniqueName(known, input, requester) };
   } catch (cause) {
     throw new BadMessageError((cause as Error).message, { cause });
   }
@@ -80,7 +80,7 @@ function toKeyed(
   const sent = toMessage({
     ...given,
     queue: policy.lane.keyed,
-    ...placeInLine(key, policy.limit, message.id),
+    ...sessionFor(key, policy.limit, message.id),
     createdAt,
     ...(startBefore === undefined ? {} : { startBefore }),
     ...(claims === undefined ? {} : { claims }),
@@ -102,7 +102,7 @@ async function withoutEqual(
   const now = app.clock.now();
   const claimed = await claimUnique(app, known, name, id, now);
   if (claimed.standing)
-    return { kind: 'end', happened: { kind: 'equal', error: new EqualJobError(id, claimed.id) } };
+    return { kind: 'end', outcome: { kind: 'equal', error: new EqualJobError(id, claimed.id) } };
   if (claimed.id !== id) {
     if (now.getTime() - Date.parse(createdAt) < claimPatienceMs)
       throw new ClaimPendingError(`Job '${claimed.id}', its equal, is just being made.`);

@@ -9,26 +9,26 @@ import { createHash } from 'node:crypto';
 import { stringify } from 'safe-stable-stringify';
 import { callAuthors } from '../define/authors-code.ts';
 import type { KnownType } from '../define/catalogue.ts';
-import type { Asker } from '../define/define-job.ts';
+import type { Requester } from '../define/define-job.ts';
 import { toMs } from '../model/duration.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
-import type { Notes, Records, Removal } from '../ports.ts';
+import type { KeyValueStore, Records, Removal } from '../ports.ts';
 
 const kind = 'unique';
 
 export const uniqueClaim = (name: string) => `${kind}/${name}`;
 
-type Claiming = { notes: Notes; records: Records; removal: Pick<Removal, 'removed'> };
+type Claiming = { notes: KeyValueStore; records: Records; removal: Pick<Removal, 'removed'> };
 
 /** The name of the equality; undefined for a type whose jobs are each their own. */
 export function uniqueName(
   { definition: { type, unique } }: KnownType,
   input: unknown,
-  asker: Asker,
+  requester: Requester,
 ): string | undefined {
   if (!unique) return undefined;
   const by = unique.by
-    ? callAuthors('`unique.by`', type, () => unique.by?.(input as never, asker))
+    ? callAuthors('`unique.by`', type, () => unique.by?.(input as never, requester))
     : input;
   // Members sorted: the order in which they were written makes no other job.
   const text = stringify({ type, by: by ?? null }) ?? '';
@@ -58,8 +58,12 @@ export async function claimUnique(
 }
 
 /** The claim of `id` becomes that of `newId`; false when another was first. */
-export const takeOver = (notes: Notes, name: string, newId: string, id: string): Promise<boolean> =>
-  notes.replace(kind, name, newId, id);
+export const takeOver = (
+  notes: KeyValueStore,
+  name: string,
+  newId: string,
+  id: string,
+): Promise<boolean> => notes.replace(kind, name, newId, id);
 
 /** True while a new equal job is not to be made. */
 export function standsFor(

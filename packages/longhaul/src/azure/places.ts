@@ -3,7 +3,7 @@
  * was made, and so where: no record ever moves, and an account that is added takes what is made from
  * then on. Jobs whose id a sender chose, notes and schedules are in the main account.
  */
-import { isId, madeIn, placeOf } from '../model/id.ts';
+import { isId, madeIn, tableKeyOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Blobs, RecordFilter, Records, Removal } from '../ports.ts';
 import { grouped } from './grouped.ts';
@@ -47,7 +47,7 @@ export function inEach<T, K extends keyof T>({ main, all, of }: Spread<T>, part:
   };
 }
 
-const ofJob = <T>({ of }: Spread<T>, id: string): T => of(placeOf(id).partition);
+const ofJob = <T>({ of }: Spread<T>, id: string): T => of(tableKeyOf(id).partition);
 
 /** Lists of all accounts are one: ids of all sort by time. */
 export interface ListedRecords extends Records {
@@ -79,7 +79,7 @@ export function recordsOf(accounts: Spread<ListedRecords>): Records {
   };
 }
 
-const keyOf = ({ id }: JobRecord) => Object.values(placeOf(id)).join(' ');
+const keyOf = ({ id }: JobRecord) => Object.values(tableKeyOf(id)).join(' ');
 const byPlace = (a: JobRecord, b: JobRecord) => (keyOf(a) < keyOf(b) ? -1 : 1);
 
 const cursorAt = (id: string) => Buffer.from(JSON.stringify({ after: id })).toString('base64url');

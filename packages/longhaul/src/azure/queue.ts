@@ -28,10 +28,10 @@ const maxOutlets = 64;
 /** Without a seal what it sends is taken as a stranger's. */
 export function createQueue(client: ServiceBusClient, seal: Seal = unsealed): Queue {
   // The one that was used last is last.
-  const outlets = new Map<string, Outlet>();
+  const outlets = new Map<string, BatchingSender>();
 
-  function outletOf(queue: string): Outlet {
-    const outlet = outlets.get(queue) ?? new Outlet(client.createSender(queue), queue);
+  function outletOf(queue: string): BatchingSender {
+    const outlet = outlets.get(queue) ?? new BatchingSender(client.createSender(queue), queue);
     outlets.delete(queue);
     outlets.set(queue, outlet);
     for (const [name, other] of outlets) {
@@ -86,7 +86,7 @@ function toServiceBus(message: OutgoingMessage): ServiceBusMessage {
   };
 }
 
-class Outlet {
+class BatchingSender {
   readonly #sender: ServiceBusSender;
   readonly #queue: string;
   #waiting: Waiting[] = [];

@@ -1,6 +1,6 @@
 /** A job's record as a table entity, and back. */
-import { placeOf } from '../model/id.ts';
-import type { JobRecord, Kept } from '../model/job-record.ts';
+import { tableKeyOf } from '../model/id.ts';
+import type { JobRecord, StoredValue } from '../model/job-record.ts';
 import type { Entity } from './group-commit.ts';
 
 // Columns of their own: what a list filters by, and what may be large.
@@ -12,7 +12,7 @@ const columnChars = 32_000;
 
 export function toEntity(record: JobRecord): Entity {
   const { result, checkpoint, input, children, events, ...rest } = record;
-  const { partition, row } = placeOf(record.id);
+  const { partition, row } = tableKeyOf(record.id);
   const entity: Entity = { partitionKey: partition, rowKey: row, ...columns('record', rest) };
   for (const name of filtered) if (record[name] !== undefined) entity[name] = record[name];
   // A query finds what has expired by it.
@@ -50,7 +50,7 @@ export function fromEntity(entity: Record<string, unknown>): JobRecord {
   return record;
 }
 
-function keptOf(json: unknown, blob: unknown): Kept | undefined {
+function keptOf(json: unknown, blob: unknown): StoredValue | undefined {
   if (json !== undefined) return { json: String(json) };
   return blob === undefined ? undefined : { blob: String(blob) };
 }

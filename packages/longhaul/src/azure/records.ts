@@ -1,6 +1,6 @@
 /** Job records in Table storage. */
 import { odata, type TableClient } from '@azure/data-tables';
-import { placeOf } from '../model/id.ts';
+import { tableKeyOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { RecordFilter } from '../ports.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -16,7 +16,7 @@ export function createRecords(table: TableClient, ready: Promise<void>): ListedR
   return {
     async read(id) {
       await ready;
-      const { partition, row } = placeOf(id);
+      const { partition, row } = tableKeyOf(id);
       try {
         const entity = await table.getEntity(partition, row);
         return { record: fromEntity(entity), etag: entity.etag };
@@ -27,7 +27,7 @@ export function createRecords(table: TableClient, ready: Promise<void>): ListedR
     },
     async readMany(ids) {
       await ready;
-      const partitions = grouped(ids, (id) => placeOf(id).partition);
+      const partitions = grouped(ids, (id) => tableKeyOf(id).partition);
       const found = await Promise.all([...partitions.values()].map((of) => readOf(table, of)));
       return found.flat();
     },
@@ -42,7 +42,7 @@ export function createRecords(table: TableClient, ready: Promise<void>): ListedR
     },
     async listAfter(filter, limit, id) {
       await ready;
-      const { partition, row } = id === undefined ? { partition: '', row: '' } : placeOf(id);
+      const { partition, row } = id === undefined ? { partition: '', row: '' } : tableKeyOf(id);
       const behind = odata`(PartitionKey gt ${partition} or (PartitionKey eq ${partition} and RowKey gt ${row}))`;
       const all = [toOData(filter), behind].filter((part) => part !== '').join(' and ');
       return (await firstOf(table, all, limit)).map(fromEntity);
@@ -55,7 +55,7 @@ const queryFrom = 8;
 
 /** Records of one partition: a few one by one, many by one query. */
 async function readOf(table: TableClient, ids: readonly string[]): Promise<JobRecord[]> {
-  const places = ids.map(placeOf);
+  const places = ids.map(tableKeyOf);
   if (places.length < queryFrom) {
     const read = places.map(({ partition, row }) =>
       table.getEntity(partition, row).then(fromEntity, (error: unknown) => {

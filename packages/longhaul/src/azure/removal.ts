@@ -1,6 +1,6 @@
 /** Expired records, and the tombstones that say so for a while. */
 import { odata, type TableClient } from '@azure/data-tables';
-import { placeOf } from '../model/id.ts';
+import { tableKeyOf } from '../model/id.ts';
 import type { EndState, JobRecord } from '../model/job-record.ts';
 import type { Removal } from '../ports.ts';
 import { fromEntity } from './record-entity.ts';
@@ -30,7 +30,7 @@ export function createRemoval(
       await ready;
       const entities = records.map(({ id, keepUntil: removedAt, state }) => ({
         partitionKey: partition,
-        rowKey: placeOf(id).row,
+        rowKey: tableKeyOf(id).row,
         removedAt,
         state,
       }));
@@ -46,7 +46,7 @@ export function createRemoval(
     },
     async removed(id) {
       await ready;
-      const { partition, row } = placeOf(id);
+      const { partition, row } = tableKeyOf(id);
       try {
         const { removedAt, state } = await tombstones.getEntity<Tombstone>(partition, row);
         return { at: removedAt, state };

@@ -9,7 +9,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isId } from '../model/id.ts';
 import { type IncomingMessage, type OutgoingMessage, ownProperties } from '../model/message.ts';
-import type { Notes } from '../ports.ts';
+import type { KeyValueStore } from '../ports.ts';
 
 export interface Seal {
   /** With its signature and the tag of its id, if it is one that says it is ours. */
@@ -28,7 +28,7 @@ export const unsealed: Seal = {
 };
 
 /** Made once for an installation; whoever reads the app's tables needs no forgery any more. */
-export const appKey = (notes: Pick<Notes, 'claim'>): Promise<string> =>
+export const appKey = (notes: Pick<KeyValueStore, 'claim'>): Promise<string> =>
   notes.claim('key', 'messages', randomBytes(32).toString('base64url'));
 
 /** What nobody but the app knows of this name, the same each time. */

@@ -36,7 +36,7 @@ type ReadsJson<S extends Schema> = In<S> extends Plain<In<S>> ? unknown : NotJso
 type MakesJson<S extends Schema> = Out<S> extends Plain<Out<S>> ? unknown : NotJson;
 
 /** Who asked for a job. */
-export interface Asker {
+export interface Requester {
   readonly requestedBy?: string;
   readonly parent?: string;
   readonly schedule?: string;
@@ -82,7 +82,7 @@ export interface JobPolicy<I> {
    * Jobs with the same key run one at a time, in the order in which they came. Job types of one lane
    * that give the same key share it.
    */
-  key?: (input: I, asker: Asker) => string;
+  key?: (input: I, requester: Requester) => string;
   /** How many jobs of a key run at once, from 1 to 1000; default 1. Above 1 their order is loose. */
   limit?: number;
   /**
@@ -99,7 +99,7 @@ export interface JobPolicy<I> {
    * A job that failed, was cancelled or expired is no longer in the way.
    */
   unique?: {
-    by?: (input: I, asker: Asker) => unknown;
+    by?: (input: I, requester: Requester) => unknown;
     until: 'started' | 'finished' | 'expiry';
   };
   /**
@@ -188,7 +188,7 @@ export interface Job<E extends Events = Events> {
   readonly attempt: number;
   /** Aborted by the timeout, a cancel, a lost lock or a shutdown; `reason` says which. */
   readonly signal: AbortSignal;
-  readonly asker: Asker;
+  readonly requester: Requester;
   /** When a schedule meant this run to be. */
   readonly scheduledFor?: Date;
   readonly files: JobFiles;

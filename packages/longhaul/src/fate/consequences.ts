@@ -7,6 +7,7 @@ import { defaultLane } from '../define/catalogue.ts';
 import { type EndedRecord, toCallbackMessage, toEventMessage } from '../model/event.ts';
 import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { toSignalMessage } from '../model/job-signal.ts';
 import {
   type IncomingMessage,
   type JobMessage,
@@ -14,7 +15,6 @@ import {
   toMessage,
 } from '../model/message.ts';
 import { sessionOfJob, sessionOfSchedule } from '../model/names.ts';
-import { toNewsMessage } from '../model/news.ts';
 import type { Topology } from '../model/topology.ts';
 import { hasEndedChild } from './waiting.ts';
 
@@ -30,7 +30,7 @@ export type Queues = Pick<Topology, 'completions' | 'lanes'>;
 const complete = { kind: 'complete' } as const;
 
 /** An earlier delivery decided this turn, and may have died before it settled. */
-export const wasDecided = ({ state, turn }: JobRecord, message: JobMessage): boolean =>
+export const isAlreadyDecided = ({ state, turn }: JobRecord, message: JobMessage): boolean =>
   hasEnded(state) || state === 'waiting' || turn > message.turn;
 
 /**
@@ -58,7 +58,7 @@ export function consequences(
   if (hasEnded(record.state)) {
     const ended = record as EndedRecord;
     return {
-      sends: tellings(ended, topology),
+      sends: endMessages(ended, topology),
       message: turn > message.turn ? complete : settlementOf(ended),
     };
   }
@@ -72,7 +72,7 @@ export function consequences(
   if (record.state === 'waiting') {
     const timer = waits?.until
       ? [
-          toNewsMessage(
+          toSignalMessage(
             topology.completions,
             id,
             { kind: 'wake', turn },
@@ -87,7 +87,10 @@ export function consequences(
 }
 
 /** The reply to who asked, and the completion to who waits. */
-export function tellings(record: EndedRecord, { completions, lanes }: Queues): OutgoingMessage[] {
+export function endMessages(
+  record: EndedRecord,
+  { completions, lanes }: Queues,
+): OutgoingMessage[] {
   const { replyTo, replyToSessionId, correlationId, parent, schedule, callback } = record;
   const lane = lanes.find(({ name }) => name === defaultLane) ?? lanes[0];
   const waiter = parent ? sessionOfJob(parent) : schedule ? sessionOfSchedule(schedule) : undefined;
@@ -127,14 +130,17 @@ function cancelsOfChildren(
       .filter((index) => !hasEndedChild(group, index))
       .map((index) => {
         const child = idOfChild(id, name, group, index);
-        return toNewsMessage(completions, child, { kind: 'cancel' }, ['orphan', turn]);
+        return toSignalMessage(completions, child, { kind: 'cancel' }, ['orphan', turn]);
       }),
   );
 }
 
 export function settlementOf({ state, error }: EndedRecord): Settlement {
   if (state !== 'failed') return { kind: 'complete' };
-  const reason = error?.code === 'buried' ? error.name : (error?.code ?? error?.name ?? 'failed');
+  const reason =
+    error?.code === 'delivery_limit_exceeded'
+      ? error.name
+      : (error?.code ?? error?.name ?? 'failed');
   // Service Bus: reason and description have 4096 characters at most.
   return {
     kind: 'dead-letter',

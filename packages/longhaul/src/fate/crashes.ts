@@ -11,8 +11,8 @@ import { NonRetryableError } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { IncomingMessage } from '../model/message.ts';
 import type { Records } from '../ports.ts';
-import { untilWritten } from '../record/contested.ts';
 import type { Lease } from '../record/lease.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
 
 /** How many may run at once in the process of a job of which that many runs did not end. */
 const company = [Number.POSITIVE_INFINITY, 4, 1];
@@ -34,7 +34,7 @@ export async function companyOf(
 /** Before the handler begins. @throws LockLostError */
 export function putStart(lease: Lease, at: string, isAlone: boolean): Promise<JobRecord> {
   const start = { owner: lease.owner, at, ...(isAlone ? { alone: true as const } : {}) };
-  return lease.note((record) => ({ ...record, starts: [...(record.starts ?? []), start] }));
+  return lease.writeRunning((record) => ({ ...record, starts: [...(record.starts ?? []), start] }));
 }
 
 /** The run ended without a word on record, and its process lives. */
@@ -43,7 +43,7 @@ export async function takeBackStart(
   { owner, record: { id, starts } }: Lease,
 ): Promise<void> {
   if (!starts?.some((one) => one.owner === owner)) return;
-  await untilWritten(async () => {
+  await retryOnConflict(async () => {
     const stored = await records.read(id);
     if (!stored?.record.starts) return;
     const left = stored.record.starts.filter((one) => one.owner !== owner);

@@ -19,11 +19,11 @@ export function createNotify(listeners: Listeners, counter: Counter, log: Log): 
   return (what, record) => {
     counter.count(what, record);
     const listener = listeners[what];
-    if (listener) void tell(listener, what, record, log);
+    if (listener) void callListener(listener, what, record, log);
   };
 }
 
-async function tell(
+async function callListener(
   listener: (event: JobEvent) => void | Promise<void>,
   what: Happening,
   record: JobRecord,

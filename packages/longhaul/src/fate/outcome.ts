@@ -14,15 +14,15 @@ import type { EndedRecord } from '../model/event.ts';
 import {
   type FailedAttempt,
   type JobRecord,
-  type Kept,
   nextTurn,
+  type StoredValue,
   type Waits,
 } from '../model/job-record.ts';
 import { waitMs } from './backoff.ts';
 import { isDue, isFulfilled, woken } from './waiting.ts';
 
-export type Happened =
-  | { kind: 'returned'; result: Kept }
+export type AttemptOutcome =
+  | { kind: 'returned'; result: StoredValue }
   | { kind: 'threw'; error: Error }
   | { kind: 'timed-out'; error: Error }
   | { kind: 'cancelled' }
@@ -32,11 +32,11 @@ export type Happened =
   | { kind: 'unknown-type'; error: Error }
   | { kind: 'invalid-input'; error: Error }
   /** The broker gave up on the message: its worker died each time. */
-  | { kind: 'buried'; reason: string; description: string }
+  | { kind: 'given-up'; reason: string; description: string }
   /** The broker gave up on the message, and nothing speaks against the job. */
   | { kind: 'put-back' }
   /** The handler waits, and nothing else of it is under way. */
-  | { kind: 'waits'; waits: Waits; checkpoint: Kept }
+  | { kind: 'waits'; waits: Waits; checkpoint: StoredValue }
   /** All that was to be undone is. */
   | { kind: 'undone' }
   | { kind: 'undo-failed'; step: string; error: Error }
@@ -51,41 +51,45 @@ export const policyOf = (types: Pick<JobTypes, 'find'>, { type }: JobRecord) =>
   types.find(type)?.policy ?? noRetries;
 
 /** What leaves a trace in the record. */
-export type Decisive = Exclude<Happened, { kind: 'stopping' | 'lock-lost' }>;
+export type Decisive = Exclude<AttemptOutcome, { kind: 'stopping' | 'lock-lost' }>;
 
 /** The record that follows; `random` in [0, 1) spreads the backoff. */
 export function decide(
-  happened: Decisive,
+  outcome: Decisive,
   job: JobRecord,
   policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
   now: Date,
   random: number,
 ): JobRecord {
-  switch (happened.kind) {
+  switch (outcome.kind) {
     case 'returned':
-      return finish(job, 'succeeded', now, { result: happened.result });
+      return finish(job, 'succeeded', now, { result: outcome.result });
     case 'waits':
-      return goToWait(job, happened, now);
+      return goToWait(job, outcome, now);
     case 'threw':
     case 'timed-out':
-      return fail(job, happened.error, policy, now, random);
+      return fail(job, outcome.error, policy, now, random);
     case 'undone':
     case 'undo-failed':
-      return goOnUndoing(job, happened, policy, now, random);
+      return goOnUndoing(job, outcome, policy, now, random);
     case 'cancelled':
       return cancelled(job, now, policy);
     case 'expired':
       return finish(job, 'expired', now, { error: toErrorRecord(expiredError(job)) });
     case 'equal':
-      return finish(job, 'cancelled', now, { error: toErrorRecord(happened.error) });
+      return finish(job, 'cancelled', now, { error: toErrorRecord(outcome.error) });
     case 'unknown-type':
     case 'invalid-input':
       // What cannot be run cannot be undone either.
-      return finish(job, 'failed', now, { error: toErrorRecord(happened.error) });
+      return finish(job, 'failed', now, { error: toErrorRecord(outcome.error) });
     case 'put-back':
       return putBack(job, now);
-    case 'buried': {
-      const error = { name: happened.reason, message: happened.description, code: 'buried' };
+    case 'given-up': {
+      const error = {
+        name: outcome.reason,
+        message: outcome.description,
+        code: 'delivery_limit_exceeded',
+      };
       // Its message is gone: what is to be undone needs another.
       return end(job, 'failed', now, error, { ordered: false });
     }
@@ -197,19 +201,19 @@ function end(
 
 function goOnUndoing(
   job: JobRecord,
-  happened: Decisive & { kind: 'undone' | 'undo-failed' },
+  outcome: Decisive & { kind: 'undone' | 'undo-failed' },
   policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
   now: Date,
   random: number,
 ): JobRecord {
   const ending = job.ending ?? { state: 'failed', error: { name: 'Error', message: '' }, tries: 0 };
-  if (happened.kind === 'undone') {
+  if (outcome.kind === 'undone') {
     // What was given up is still to be undone should the job be started again.
     const { undoable: _, ...rest } = job;
     const left = job.undone?.some((one) => one.error) ? job : rest;
     return finish(left, ending.state, now, { error: ending.error });
   }
-  const { error, step } = happened;
+  const { error, step } = outcome;
   const tries = ending.step === step ? ending.tries + 1 : 1;
   const history = withFailure(job, error, now);
   const next = { ...job, ...turnAfter(job, policy), history, state: 'queued' } as const;
@@ -244,7 +248,7 @@ function finish(
   job: JobRecord,
   state: EndedRecord['state'],
   now: Date,
-  outcome: { result: Kept } | { error: ErrorRecord },
+  outcome: { result: StoredValue } | { error: ErrorRecord },
 ): EndedRecord {
   const { error: _e, runAt, waits: _w, woken: _k, ending: _n, ...rest } = job;
   const { checkpoint, input, events, undoable, rung, ...known } = rest;
@@ -271,7 +275,7 @@ const expiredError = ({ startBefore }: JobRecord) =>
   new LonghaulError('expired', 410, `The job had not started by ${startBefore}.`);
 
 /** What is wrong with the message itself, and so will be each time; undefined for any other error. */
-export const invalid = (error: unknown): Happened | undefined =>
+export const invalid = (error: unknown): AttemptOutcome | undefined =>
   error instanceof InvalidInputError || error instanceof BadMessageError
     ? { kind: 'invalid-input', error }
     : undefined;

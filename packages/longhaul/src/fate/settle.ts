@@ -10,11 +10,11 @@ import type { EndedRecord } from '../model/event.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
-import type { Blobs, Clock, Delivery, Log, Notes, Queue } from '../ports.ts';
+import type { Blobs, Clock, Delivery, KeyValueStore, Log, Queue } from '../ports.ts';
 import { announce } from '../record/announce.ts';
-import { keepBody } from '../record/claim-check.ts';
+import { storeBody } from '../record/claim-check.ts';
 import type { Lease } from '../record/lease.ts';
-import { consequences, type Queues, type Settlement, tellings } from './consequences.ts';
+import { consequences, endMessages, type Queues, type Settlement } from './consequences.ts';
 import { withoutStarts } from './crashes.ts';
 import type { Notify } from './listeners.ts';
 
@@ -23,13 +23,13 @@ export interface Settling {
   blobs: Blobs;
   log: Log;
   topology: Queues;
-  notes: Notes;
+  notes: KeyValueStore;
   notify: Notify;
   clock: Clock;
 }
 
 /** Writes what `decide` makes of the newest record. @throws LockLostError */
-export async function record(
+export async function writeOutcome(
   { blobs, notify }: Settling,
   lease: Lease,
   { message }: Delivery,
@@ -37,7 +37,7 @@ export async function record(
 ): Promise<JobRecord> {
   // Nothing reaches a dead letter by its id, and nobody holds the message of a job that waits.
   const input = needsInput(decide(lease.record))
-    ? (lease.record.input ?? (await keepBody(blobs, lease.record.id, message)))
+    ? (lease.record.input ?? (await storeBody(blobs, lease.record.id, message)))
     : undefined;
   // Crash here: the attempt is run again from its checkpoint.
   const { attempt } = lease.record;
@@ -75,8 +75,8 @@ export async function settle(
 }
 
 /** For a job that ended without a worker. */
-export async function tellEnd(app: Settling, ended: JobRecord): Promise<void> {
-  await sendAll(app, tellings(ended as EndedRecord, app.topology));
+export async function sendEndMessages(app: Settling, ended: JobRecord): Promise<void> {
+  await sendAll(app, endMessages(ended as EndedRecord, app.topology));
   await announce(app.notes, ended, app.clock.now());
   app.notify(ended.state as EndedRecord['state'], ended);
 }

@@ -4,10 +4,10 @@ import { toJson } from '../define/json.ts';
 import { StepChangedError, StepRepeatedError } from '../errors.ts';
 import { withoutStarts } from '../fate/crashes.ts';
 import type { ErrorRecord } from '../model/error-record.ts';
-import type { JobRecord, Kept } from '../model/job-record.ts';
+import type { JobRecord, StoredValue } from '../model/job-record.ts';
 import { keptBlob } from '../model/names.ts';
 import type { Blobs } from '../ports.ts';
-import { keepJson, kept } from '../record/claim-check.ts';
+import { loadJson, storeJson } from '../record/claim-check.ts';
 import type { Lease } from '../record/lease.ts';
 
 export type EntryKind = 'step' | 'checkpoint' | 'sleep' | 'event' | 'children';
@@ -37,11 +37,11 @@ export interface Entry {
   /** The name under which it was first kept. */
   first?: string;
   /** It is over, and this is its value. */
-  value?: Kept;
+  value?: StoredValue;
   /** It failed. */
   failed?: KeptFailures;
   /** Of a loop: where to go on. */
-  cursor?: Kept;
+  cursor?: StoredValue;
   /** Of a sleep or a timeout. */
   until?: string;
   /** It timed out, in this attempt. */
@@ -112,7 +112,7 @@ export class Checkpoint {
 
   static async load(lease: Lease, blobs: Blobs): Promise<Checkpoint> {
     const stored = lease.record.checkpoint;
-    const text = stored ? await kept(blobs, stored) : '{}';
+    const text = stored ? await loadJson(blobs, stored) : '{}';
     return new Checkpoint(JSON.parse(text) as Entries, lease, blobs);
   }
 
@@ -142,7 +142,7 @@ export class Checkpoint {
     const { failed: before, cursor } = this.get(name) ?? {};
     const met = before?.attempt === attempt ? before.met : [];
     const failed = { attempt, met: [...met, { ...failure, order: ++this.#order }] };
-    this.note(kind, name, { ...(cursor ? { cursor } : {}), failed });
+    this.stage(kind, name, { ...(cursor ? { cursor } : {}), failed });
     this.#isAhead = true;
     // What ended before it is told before it, now as in every run to come.
     await (this.#next?.done ?? this.#last).catch(() => undefined);
@@ -218,7 +218,7 @@ export class Checkpoint {
   /** What was kept; called again, it is another copy. */
   async valueOf(name: string, which: 'value' | 'cursor' = 'value'): Promise<() => unknown> {
     const stored = this.get(name)?.[which];
-    const text = () => (stored ? kept(this.#blobs, stored) : Promise.resolve(nothing));
+    const text = () => (stored ? loadJson(this.#blobs, stored) : Promise.resolve(nothing));
     const json = await this.#lease.persist(text);
     if (which === 'value') this.met(this.#firstOf(name));
     return () => fromText(json);
@@ -241,7 +241,9 @@ export class Checkpoint {
     const json = 'value' in what ? what.value : what.cursor;
     // Its number is taken before anything is awaited: beside it others keep values.
     const blob = this.#newBlob('kept');
-    const stored = await this.#lease.persist(() => keepJson(this.#blobs, blob, json, inPlaceChars));
+    const stored = await this.#lease.persist(() =>
+      storeJson(this.#blobs, blob, json, inPlaceChars),
+    );
     if ((this.#lastPut.get(name) ?? 0) > put) {
       // One that was put later was faster, and stands for it.
       await this.#latest.get(name);
@@ -252,7 +254,7 @@ export class Checkpoint {
     if (cursor && 'blob' in cursor) this.#stale.push(cursor.blob);
     // Of this attempt: the handler met it, and went on to here.
     const met = failed?.attempt === this.#lease.record.attempt ? { failed } : {};
-    this.note(kind, name, { [which]: stored, ...met, ...more, ...(first ? { first } : {}) });
+    this.stage(kind, name, { [which]: stored, ...met, ...more, ...(first ? { first } : {}) });
     if (which === 'value') {
       this.end(name);
       this.met(this.#firstOf(name));
@@ -262,7 +264,7 @@ export class Checkpoint {
   }
 
   /** Goes with the next write. */
-  note(kind: EntryKind, name: string, entry: Partial<Entry>): void {
+  stage(kind: EntryKind, name: string, entry: Partial<Entry>): void {
     const { order } = this.get(name) ?? {};
     this.#entries[name] = { kind, ...(order === undefined ? {} : { order }), ...entry };
   }
@@ -299,7 +301,7 @@ export class Checkpoint {
     const before = this.#lease.record.checkpoint;
     const isUndoable = Object.values(this.#entries).some(({ undo }) => undo);
     const undoable = isUndoable ? { undoable: true as const } : {};
-    await this.#lease.note((record) => ({
+    await this.#lease.writeRunning((record) => ({
       ...changes.reduce((changed, change) => change(changed), record),
       ...undoable,
       checkpoint,
@@ -315,7 +317,7 @@ export class Checkpoint {
   }
 
   /** For a record that somebody else writes: once all that was begun is written, or has failed. */
-  async save(): Promise<Kept> {
+  async save(): Promise<StoredValue> {
     let last: unknown;
     while (last !== this.#last) {
       last = this.#last;
@@ -325,10 +327,10 @@ export class Checkpoint {
   }
 
   // A new name each time: a worker that lost its lock must not change what the record points to.
-  #keepEntries(): Promise<Kept> {
+  #keepEntries(): Promise<StoredValue> {
     const blob = this.#newBlob('checkpoint');
     const json = JSON.stringify(this.#entries);
-    return this.#lease.persist(() => keepJson(this.#blobs, blob, json));
+    return this.#lease.persist(() => storeJson(this.#blobs, blob, json));
   }
 
   #newBlob(what: string): string {

@@ -55,6 +55,6 @@ export class Reporter {
   async flush(): Promise<void> {
     if (!this.#latest) return;
     const also = this.take();
-    await this.#lease.note((record) => ({ ...record, ...also }));
+    await this.#lease.writeRunning((record) => ({ ...record, ...also }));
   }
 }

@@ -83,7 +83,7 @@ export class KeyState {
     const before = await this.#found(port);
     await checkpoint.flush();
     // From `running` on, a cancel waits for this worker: else it could end a job that leaves a state.
-    if (lease.record.state !== 'running') await lease.note((record) => record);
+    if (lease.record.state !== 'running') await lease.writeRunning((record) => record);
     // Storage may have taken its time.
     signal.throwIfAborted();
     // Crash here, or after it: the next attempt finds what was there before.

@@ -114,7 +114,7 @@ async function saveCursor(
 
 async function showRunning({ lease }: Run): Promise<void> {
   if (lease.record.state === 'running') return;
-  await lease.note((record) => record);
+  await lease.writeRunning((record) => record);
 }
 
 async function keptValue(

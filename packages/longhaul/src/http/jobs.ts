@@ -14,7 +14,7 @@ import {
 import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
 import { fileBlob, pathOfJob } from '../model/names.ts';
 import type { Log, Stored } from '../ports.ts';
-import { kept } from '../record/claim-check.ts';
+import { loadJson } from '../record/claim-check.ts';
 import { find, hasExpired } from '../record/find.ts';
 import { pause } from '../record/pause.ts';
 import { cancel } from '../wait/cancel.ts';
@@ -168,7 +168,7 @@ async function waitUntil(
 async function getResult(api: JobsApi, request: HttpRequest): Promise<HttpResponseInit> {
   const { record } = await find(api, idOf(request));
   if (record.state === 'succeeded' && record.result) {
-    const body = await kept(api.blobs, record.result);
+    const body = await loadJson(api.blobs, record.result);
     return { status: 200, body, headers: { 'content-type': 'application/json' } };
   }
   if (!hasEnded(record.state)) throw new JobNotFinishedError(record.id, record.state);

@@ -103,7 +103,7 @@ export function madeIn(partition: string): { at: number; shard: number } | undef
 export const isId = (text: string): boolean => pattern.test(text);
 
 /** Where the record of a job is. Ids that others made (a message may name its own) get a hash. */
-export function placeOf(id: string): { partition: string; row: string } {
+export function tableKeyOf(id: string): { partition: string; row: string } {
   if (isId(id)) return { partition: id.slice(0, partitionChars), row: id.slice(partitionChars) };
   const hash = createHash('sha256').update(id).digest();
   return { partition: `~${textOf(hash.subarray(0, 3))}`, row: hash.toString('hex') };

@@ -20,7 +20,7 @@ const ends: readonly State[] = ['succeeded', 'failed', 'cancelled', 'expired'];
 export const hasEnded = (state: State): state is EndState => ends.includes(state);
 
 /** A JSON value: in place when small, else the name of the blob that holds it. */
-export type Kept = { json: string } | { blob: string };
+export type StoredValue = { json: string } | { blob: string };
 
 export interface Progress {
   done: number;
@@ -130,16 +130,16 @@ export interface JobRecord extends Provenance {
   /** The hand-over that runs or is next, from 1: each retry, wake-up and new start is one. */
   turn: number;
   progress?: Progress;
-  checkpoint?: Kept;
+  checkpoint?: StoredValue;
   /** Of a job that waits or failed, so that its message can be made again. */
-  input?: Kept;
+  input?: StoredValue;
   waits?: Waits;
   /** The turn that a wake-up began. */
   woken?: number;
   /** Until when timers have rung, whatever a worker's clock says. */
   rung?: string;
   /** Events that came, by name. */
-  events?: Record<string, Kept>;
+  events?: Record<string, StoredValue>;
   children?: Record<string, ChildGroup>;
   /** Has kept steps that are to be undone should it fail. */
   undoable?: true;
@@ -153,7 +153,7 @@ export interface JobRecord extends Provenance {
   putBack?: number;
   /** Attempts made before somebody started the failed job again. */
   triedBefore?: number;
-  result?: Kept;
+  result?: StoredValue;
   error?: ErrorRecord;
   /** How long it is there once it has ended, and until when that is. */
   keep?: Duration;

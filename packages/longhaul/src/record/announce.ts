@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { JobRecord } from '../model/job-record.ts';
 import { endOf } from '../model/names.ts';
-import type { Notes } from '../ports.ts';
+import type { KeyValueStore } from '../ports.ts';
 
 export interface Announcement {
   /** Sorts by the time of the end. */
@@ -21,7 +21,7 @@ const kindOf = (requestedBy: string) =>
  * Nothing for a job of which nobody says who asked for it, and for one that has expired: nobody would
  * take it away again. Done twice it is done once.
  */
-export async function announce(notes: Notes, record: JobRecord, now: Date): Promise<void> {
+export async function announce(notes: KeyValueStore, record: JobRecord, now: Date): Promise<void> {
   const { id, type, state, requestedBy, finishedAt, keepUntil } = record;
   if (!requestedBy || !finishedAt || (keepUntil && new Date(keepUntil) <= now)) return;
   const value = JSON.stringify({ job: id, type, state, finishedAt });
@@ -30,7 +30,7 @@ export async function announce(notes: Notes, record: JobRecord, now: Date): Prom
 
 /** Oldest first, page by page: somebody may ask for thousands of jobs in a minute. */
 export async function* announcedAfter(
-  notes: Notes,
+  notes: KeyValueStore,
   requestedBy: string,
   from: Date,
 ): AsyncGenerator<Announcement[], void, void> {
@@ -44,7 +44,7 @@ export async function* announcedAfter(
   }
 }
 
-export async function withdraw(notes: Notes, record: JobRecord): Promise<void> {
+export async function withdraw(notes: KeyValueStore, record: JobRecord): Promise<void> {
   const { id, requestedBy, finishedAt = '' } = record;
   if (requestedBy) await notes.remove(kindOf(requestedBy), endOf(id, finishedAt));
 }

@@ -2,7 +2,7 @@
 
 import { fromJson, toJson } from '../define/json.ts';
 import { BadMessageError, NonRetryableError } from '../errors.ts';
-import type { Kept } from '../model/job-record.ts';
+import type { StoredValue } from '../model/job-record.ts';
 import { blobContentType } from '../model/message.ts';
 import { folderOf, inputBlob } from '../model/names.ts';
 import type { Blobs } from '../ports.ts';
@@ -77,30 +77,30 @@ function blobNamed({ body }: Body): string | undefined {
  * Keeps a JSON value beside a record; `blob` is the name it gets when it is large, `what` says whose
  * value it is. @throws NonRetryableError, code `not_json`
  */
-export async function keep(
+export async function storeValue(
   blobs: Blobs,
   blob: string,
   value: unknown,
   what: string,
   inPlaceChars = inRecordChars,
-): Promise<Kept> {
-  return keepJson(blobs, blob, toJson(value, what), inPlaceChars);
+): Promise<StoredValue> {
+  return storeJson(blobs, blob, toJson(value, what), inPlaceChars);
 }
 
 /** The same for what is JSON text already. */
-export async function keepJson(
+export async function storeJson(
   blobs: Blobs,
   blob: string,
   json: string,
   inPlaceChars = inRecordChars,
-): Promise<Kept> {
+): Promise<StoredValue> {
   if (json.length <= inPlaceChars) return { json };
   await blobs.write(blob, Buffer.from(json), 'application/json');
   return { blob };
 }
 
 /** Keeps a message's body, so that the message can be made again from the record. */
-export async function keepBody(blobs: Blobs, id: string, message: Body): Promise<Kept> {
+export async function storeBody(blobs: Blobs, id: string, message: Body): Promise<StoredValue> {
   const named = message.contentType === blobContentType ? blobNamed(message) : undefined;
   if (named !== undefined) return { blob: named };
   const { body } = message;
@@ -112,13 +112,13 @@ export async function keepBody(blobs: Blobs, id: string, message: Body): Promise
 }
 
 /** The body and content type of the message that `keepBody` was given. */
-export const bodyOf = (input: Kept) =>
+export const bodyOf = (input: StoredValue) =>
   'json' in input
     ? { body: Buffer.from(input.json), contentType: 'application/json' }
     : { body: Buffer.from(JSON.stringify(input)), contentType: blobContentType };
 
 /** The JSON text of a kept value. @throws NonRetryableError, code `blob_gone` */
-export async function kept(blobs: Blobs, value: Kept): Promise<string> {
+export async function loadJson(blobs: Blobs, value: StoredValue): Promise<string> {
   if ('json' in value) return value.json;
   const found = await blobs.read(value.blob);
   if (!found)

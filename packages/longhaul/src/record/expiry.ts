@@ -5,12 +5,12 @@
  * what expires, however much is stored. The note is written before the record's end: killed between
  * the two, somebody looks in vain.
  */
-import { placeOf } from '../model/id.ts';
+import { tableKeyOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import { folderOf } from '../model/names.ts';
-import type { Blobs, Clock, Notes, Records, Removal } from '../ports.ts';
+import type { Blobs, Clock, KeyValueStore, Records, Removal } from '../ports.ts';
 import { withdraw } from './announce.ts';
-import { inParts } from './in-parts.ts';
+import { mapInChunks } from './map-in-chunks.ts';
 
 const kind = 'expiry';
 const tombstoneKind = 'expiry-tombstones';
@@ -29,14 +29,14 @@ const nameOf = (at: number, partition: string) =>
   `${new Date(Math.ceil(at / minuteMs) * minuteMs).toISOString()} ${partition}`;
 
 /** Records that make a note of when they expire. */
-export function withExpiry(records: Records, notes: Notes, clock: Clock): Records {
+export function withExpiry(records: Records, notes: KeyValueStore, clock: Clock): Records {
   const noted = new Set<string>();
   return {
     ...records,
     async write(record, etag) {
       if (!record.keepUntil) return records.write(record, etag);
       const until = Date.parse(record.keepUntil);
-      const { partition } = placeOf(record.id);
+      const { partition } = tableKeyOf(record.id);
       const name = nameOf(until, partition);
       if (!noted.has(name)) await notes.write(kind, name, '');
       if (noted.size >= maxRemembered) noted.clear();
@@ -56,7 +56,7 @@ const looked = new Set<string>();
 interface Expiring {
   records: Pick<Records, 'read'>;
   removal: Removal;
-  notes: Notes;
+  notes: KeyValueStore;
   blobs: Blobs;
   clock: Clock;
 }
@@ -95,7 +95,7 @@ const unsentMs = 15 * 24 * 3_600_000;
  * An input that is kept before its message is sent goes if the message never was. `runAt`: when the
  * message is to be taken.
  */
-export async function noteInput(notes: Notes, id: string, runAt: Date): Promise<void> {
+export async function noteInput(notes: KeyValueStore, id: string, runAt: Date): Promise<void> {
   const at = new Date(runAt.getTime() + unsentMs);
   await notes.write(inputKind, `${at.toISOString()} ${id}`, '');
 }
@@ -105,7 +105,7 @@ const partitionOf = (name: string) => name.slice(name.indexOf(' ') + 1);
 async function removeOf(app: Expiring, partition: string, now: Date): Promise<number> {
   const expired = await app.removal.expired(partition, now);
   if (expired.length === 0) return 0;
-  await inParts(expired, atOnce, (record) => removeTraces(app, record));
+  await mapInChunks(expired, atOnce, (record) => removeTraces(app, record));
   await app.notes.write(tombstoneKind, nameOf(now.getTime() + tombstoneMs, partition), '');
   await app.removal.remove(partition, expired);
   return expired.length;

@@ -2,8 +2,8 @@
 import { ConflictError, LockLostError, LonghaulError } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { Clock, Records, Removal, Stored } from '../ports.ts';
-import { maxTries } from './contested.ts';
 import { pause } from './pause.ts';
+import { maxTries } from './retry-on-conflict.ts';
 
 // Beside the tries of the SDK: what a handler did is not thrown away for a blip of a minute.
 const againAfterMs = [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000];
@@ -82,7 +82,7 @@ export class Lease {
   }
 
   /** Writes something of a run that is under way. @throws LockLostError */
-  note(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
+  writeRunning(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
     const { startedAt, sequence } = this.#run;
     return this.write((record) => ({
       ...(startedAt ? { startedAt } : {}),
@@ -95,7 +95,7 @@ export class Lease {
   /** Applies `change` to the newest record and writes it. @throws LockLostError */
   write(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
     if (this.#closed) return Promise.reject(new LockLostError(this.record.id));
-    return this.#inTurn(async () => {
+    return this.#serialised(async () => {
       const writes = ++this.#writes;
       await this.#refuseIfRemoved();
       for (let tries = 1; ; tries++) {
@@ -117,7 +117,7 @@ export class Lease {
 
   /** Reads what others wrote: a cancel. @throws LockLostError */
   refresh(): Promise<JobRecord> {
-    return this.#inTurn(async () => {
+    return this.#serialised(async () => {
       await this.#readAgain();
       return this.#stored.record;
     });
@@ -165,7 +165,7 @@ export class Lease {
     if ((await this.#removal.removed(record.id)) !== undefined) this.#lose();
   }
 
-  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+  #serialised<T>(act: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(() => {
       if (this.#lost) throw new LockLostError(this.record.id);
       if (this.#failure !== undefined) throw this.#failure;

@@ -14,7 +14,7 @@ import {
   UnknownJobTypeError,
 } from '../errors.ts';
 import { isDeliveredAgain, putStart, refuseCrashed } from '../fate/crashes.ts';
-import { type Happened, invalid } from '../fate/outcome.ts';
+import { type AttemptOutcome, invalid } from '../fate/outcome.ts';
 import { Calls } from '../handler/calls.ts';
 import { Checkpoint } from '../handler/checkpoint.ts';
 import { asHandler } from '../handler/on-behalf.ts';
@@ -26,20 +26,20 @@ import { asError } from '../model/error-record.ts';
 import type { JobMessage } from '../model/message.ts';
 import { keptBlob } from '../model/names.ts';
 import type { Delivery, Log, Schedules } from '../ports.ts';
-import { fromBody, keepJson } from '../record/claim-check.ts';
+import { fromBody, storeJson } from '../record/claim-check.ts';
 import type { Lease } from '../record/lease.ts';
 import { isOrphan } from '../wait/children.ts';
-import type { Gate } from './gate.ts';
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import { createJob } from './job.ts';
-import type { SessionTurns } from './session-turns.ts';
+import type { SessionFairness } from './session-fairness.ts';
 import { nextToUndo, undoSteps } from './undo.ts';
 import { watch } from './watch.ts';
 
 export interface Working extends Submitting {
   log: Log;
   schedules: Schedules;
-  gate: Gate;
-  turns: SessionTurns;
+  limiter: ConcurrencyLimiter;
+  turns: SessionFairness;
   newOwner(): string;
   random(): number;
   /** Aborted when the process is to end; what has not ended `graceMs` later is handed back. */
@@ -64,7 +64,7 @@ const abortGraceMs = 2_000;
 const keepGraceMs = 30_000;
 
 /** Runs the job's handler, unless there is a reason not to. @throws when storage is out of reach */
-export async function attempt(worker: Working, one: Attempt): Promise<Happened> {
+export async function attempt(worker: Working, one: Attempt): Promise<AttemptOutcome> {
   const { lease, known, message, delivery, startedAt, isAlone } = one;
   const { record } = lease;
   if (worker.stopping.aborted) return { kind: 'stopping' };
@@ -81,9 +81,9 @@ export async function attempt(worker: Working, one: Attempt): Promise<Happened> 
   try {
     if (isDeliveredAgain(delivery.message)) await putStart(lease, startedAt, isAlone);
     // Somebody else's run is on record: take it over before anything else, so that they notice.
-    else if (record.state === 'running') await lease.note((r) => ({ ...r, startedAt }));
+    else if (record.state === 'running') await lease.writeRunning((r) => ({ ...r, startedAt }));
     // Equal jobs are held off only until this one starts: it has to show that it does.
-    else if (known.definition.unique?.until === 'started') await lease.note((r) => r);
+    else if (known.definition.unique?.until === 'started') await lease.writeRunning((r) => r);
     return await run(worker, one, known);
   } catch (error) {
     if (error instanceof LockLostError) return { kind: 'lock-lost' };
@@ -96,14 +96,14 @@ async function run(
   worker: Working,
   { lease, message, delivery, startedAt }: Attempt,
   { definition, policy }: KnownType,
-): Promise<Happened> {
+): Promise<AttemptOutcome> {
   let input: unknown;
   try {
     const raw = await fromBody(worker.blobs, message.id, message);
     input = await validate(definition.input, raw, 'The input');
   } catch (error) {
-    const happened = invalid(error);
-    if (happened) return happened;
+    const outcome = invalid(error);
+    if (outcome) return outcome;
     throw error;
   }
   const abort = new AbortController();
@@ -116,22 +116,22 @@ async function run(
   const tools = { checkpoint, reporter, suspension, calls: new Calls(signal) };
   const running: Run = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
-  const happened = await outcomeOf(worker, running, abort, async () => {
+  const outcome = await outcomeOf(worker, running, abort, async () => {
     refuseCrashed(lease, policy.crashes);
     return lease.record.ending ? undoSteps(running, input) : handle(running, input);
   });
   // From here on nothing of the attempt counts any more.
   stopWatching();
-  if (lease.failure !== undefined && happened.kind !== 'lock-lost') throw lease.failure;
-  return happened;
+  if (lease.failure !== undefined && outcome.kind !== 'lock-lost') throw lease.failure;
+  return outcome;
 }
 
 async function outcomeOf(
   worker: Working,
   running: Run,
   abort: AbortController,
-  act: () => Promise<Happened>,
-): Promise<Happened> {
+  act: () => Promise<AttemptOutcome>,
+): Promise<AttemptOutcome> {
   const { lease, signal, suspension } = running;
   const of = {
     job: lease.record.id,
@@ -173,9 +173,9 @@ function atMost({ clock }: Working, ms: number, ended: Promise<void>): Promise<v
 }
 
 /** Ends with the handler's result, or once it waits. */
-async function handle(running: Run, input: unknown): Promise<Happened> {
+async function handle(running: Run, input: unknown): Promise<AttemptOutcome> {
   const { app, lease, checkpoint, definition, suspension, reporter, calls, signal } = running;
-  const returned = async (): Promise<Happened> => {
+  const returned = async (): Promise<AttemptOutcome> => {
     const session = new KeyState(running);
     const value = await definition.run(input as never, createJob(running, session) as never);
     // Others that it began beside, in a race, are kept as well.
@@ -194,11 +194,11 @@ async function handle(running: Run, input: unknown): Promise<Happened> {
       : value;
     const blob = keptBlob(lease.record.id, 'result', lease.owner);
     const text = toJson(result, 'The result');
-    const stored = await lease.persist(() => keepJson(app.blobs, blob, text));
+    const stored = await lease.persist(() => storeJson(app.blobs, blob, text));
     await suspension.during(() => session.commit());
     return { kind: 'returned', result: stored };
   };
-  const suspended = async (): Promise<Happened> => {
+  const suspended = async (): Promise<AttemptOutcome> => {
     const waits = await suspension.suspended;
     tellForgotten(running);
     await reporter.flush();
@@ -235,7 +235,7 @@ function raceWithAbort<T>(worker: Working, returned: Promise<T>, signal: AbortSi
 }
 
 /** The reason of the abort outranks what the handler made of it. */
-function whyItEnded(signal: AbortSignal, whatever: unknown): Happened {
+function whyItEnded(signal: AbortSignal, whatever: unknown): AttemptOutcome {
   const thrown = asError(whatever);
   if (thrown instanceof LockLostError) return { kind: 'lock-lost' };
   const reason: unknown = signal.aborted ? signal.reason : undefined;

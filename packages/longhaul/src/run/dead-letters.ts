@@ -6,15 +6,15 @@
 import { readMessage } from '../admit/sender.ts';
 import { readOrMake } from '../admit/submit.ts';
 import { BadMessageError, isRefusal } from '../errors.ts';
-import { isCopy, settlementOf, wasDecided } from '../fate/consequences.ts';
+import { isAlreadyDecided, isCopy, settlementOf } from '../fate/consequences.ts';
 import { type Decisive, decide, noRetries } from '../fate/outcome.ts';
-import { record, settle } from '../fate/settle.ts';
+import { settle, writeOutcome } from '../fate/settle.ts';
 import type { EndedRecord } from '../model/event.ts';
 import { hasEnded } from '../model/job-record.ts';
 import type { DeadLetter, Delivery, Stored } from '../ports.ts';
 import { Lease } from '../record/lease.ts';
 import type { Working } from './attempt.ts';
-import { takeCompletions } from './news.ts';
+import { handleCompletions } from './signals.ts';
 
 const atOnce = 100;
 // Letters keep numbers of a time before, when their queue is made anew or their number is that of the
@@ -91,9 +91,9 @@ async function takeOne(
 }
 
 /** News that were handed back too often, in an outage: a job may wait for them. */
-export async function watchDeadNews(app: Working): Promise<number> {
+export async function watchDeadSignals(app: Working): Promise<number> {
   return watchDeadLetters(app, app.topology.completions, async (_, { message }) => {
-    await takeCompletions(app, [message]);
+    await handleCompletions(app, [message]);
     return true;
   });
 }
@@ -115,7 +115,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   });
   if (!stored) return false;
   const delivery = alreadySettled(message);
-  if (wasDecided(stored.record, job)) {
+  if (isAlreadyDecided(stored.record, job)) {
     // Ours, and settled after its sends.
     if (hasEnded(stored.record.state) && reasonOf(stored.record as EndedRecord) === reason)
       return false;
@@ -125,22 +125,22 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   }
   if (isCopy(stored.record, job, message)) return false;
   const times = (stored.record.putBack ?? 0) + 1;
-  const happened: Decisive =
+  const outcome: Decisive =
     mayGoOn(reason, stored) && times <= mostPutBack
       ? { kind: 'put-back' }
       : {
-          kind: 'buried',
+          kind: 'given-up',
           reason: reason ?? 'DeadLettered',
           description: description ?? 'The message was dead-lettered without a reason.',
         };
   const lease = new Lease(app, stored, app.newOwner());
   const now = app.clock.now();
-  const decided = await record(app, lease, delivery, (newest) =>
-    decide(happened, newest, noRetries, now, 0),
+  const decided = await writeOutcome(app, lease, delivery, (newest) =>
+    decide(outcome, newest, noRetries, now, 0),
   );
   await settle(app, decided, job, delivery);
   const what =
-    happened.kind === 'put-back' ? `is put back, time ${times}, for ${decided.runAt}` : 'failed';
+    outcome.kind === 'put-back' ? `is put back, time ${times}, for ${decided.runAt}` : 'failed';
   app.log('warn', `job ${job.id} (${job.type}) ${what}: ${reason}: ${description}`, {
     job: job.id,
     type: job.type,

@@ -10,10 +10,10 @@ import { fromMessageAlone, readOrMake, withoutMark } from '../admit/submit.ts';
 import { takeIn } from '../admit/take-in.ts';
 import type { KnownType } from '../define/catalogue.ts';
 import { BadMessageError, ConflictError, LockLostError } from '../errors.ts';
-import { isCopy, tellings, wasDecided } from '../fate/consequences.ts';
+import { endMessages, isAlreadyDecided, isCopy } from '../fate/consequences.ts';
 import { companyOf, takeBackStart } from '../fate/crashes.ts';
-import { decide, type Happened, noRetries } from '../fate/outcome.ts';
-import { answer, record, sendAll, settle } from '../fate/settle.ts';
+import { type AttemptOutcome, decide, noRetries } from '../fate/outcome.ts';
+import { answer, sendAll, settle, writeOutcome } from '../fate/settle.ts';
 import { takeBackState } from '../handler/session-state.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
@@ -22,7 +22,7 @@ import { laneOf } from '../model/topology.ts';
 import type { Delivery, Stored } from '../ports.ts';
 import { Lease } from '../record/lease.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
-import type { Place } from './gate.ts';
+import type { Place } from './concurrency-limiter.ts';
 import { handBack, hold, pauseOrStop } from './hand-back.ts';
 
 /** Never throws. */
@@ -46,9 +46,9 @@ async function deliver(worker: Working, delivery: Delivery): Promise<void> {
   const until = worker.clock.now().getTime() + invocationMs - toMs(timeout);
   for (;;) {
     const company = await companyOf(worker, message.id, delivery.message);
-    const place = await worker.gate.enter(lane, worker.stopping, company);
+    const place = await worker.limiter.enter(lane, worker.stopping, company);
     if (!place) return handBack(worker, delivery);
-    const next = await once(worker, message, delivery, place).finally(place.leave);
+    const next = await tryDeliver(worker, message, delivery, place).finally(place.leave);
     if (next.kind === 'answered') return;
     if (next.kind === 'hand back') return handBack(worker, delivery);
     const leftMs = Math.max(0, until - worker.clock.now().getTime());
@@ -75,7 +75,7 @@ async function untilDue(worker: Working, id: string, ms: number): Promise<void> 
 const isToBeCancelled = ({ cancelRequestedAt, ending }: JobRecord): boolean =>
   cancelRequestedAt !== undefined && !ending;
 
-async function once(
+async function tryDeliver(
   worker: Working,
   message: JobMessage,
   delivery: Delivery,
@@ -87,8 +87,8 @@ async function once(
     : worker.types.find(message.type);
   const found = await findJob(worker, message, delivery, known);
   if (!found) return answered;
-  const { stored, happened } = found;
-  if (wasDecided(stored.record, message)) {
+  const { stored, outcome } = found;
+  if (isAlreadyDecided(stored.record, message)) {
     await settle(worker, stored.record, message, delivery);
     return answered;
   }
@@ -98,7 +98,7 @@ async function once(
   }
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
   if (early > 0 && !isToBeCancelled(stored.record)) return { kind: 'again', inMs: early };
-  const decided = await work(worker, { stored, message, delivery, known, isAlone }, happened);
+  const decided = await runAttempt(worker, { stored, message, delivery, known, isAlone }, outcome);
   if (!decided) return { kind: 'hand back' };
   const { kind } = await settle(worker, decided, message, delivery);
   return kind === 'again' ? { kind, inMs: msUntilDue(worker, decided) } : answered;
@@ -109,7 +109,7 @@ async function tellRemoved(worker: Working, message: JobMessage): Promise<void> 
   const { state, at } = (await worker.removal.removed(message.id)) ?? {};
   if (!state || at === undefined) return;
   const ended = { ...fromMessageAlone(worker, message), state, finishedAt: at };
-  await sendAll(worker, tellings(ended, worker.topology));
+  await sendAll(worker, endMessages(ended, worker.topology));
 }
 
 function badMessage(error: unknown): BadMessageError {
@@ -131,7 +131,7 @@ async function refuse(
 interface Found {
   stored: Stored;
   /** Known before it is run. */
-  happened?: Happened;
+  outcome?: AttemptOutcome;
 }
 
 /** The job of a message; undefined when the delivery is answered with that. */
@@ -163,7 +163,7 @@ async function findJob(
   const own = { record: unmarked, etag: written.etag };
   const taken = await takeIn(worker, message, unmarked, known);
   if (taken.kind === 'run') return { stored: { ...own, record: taken.record } };
-  if (taken.kind === 'end') return { stored: own, happened: taken.happened };
+  if (taken.kind === 'end') return { stored: own, outcome: taken.outcome };
   await worker.queue.send(taken.message);
   // Crash here: it is sent again, and the broker drops the second.
   await answer(delivery, { kind: 'complete' });
@@ -185,25 +185,25 @@ const msUntilDue = ({ clock }: Working, { runAt }: JobRecord): number =>
   runAt ? Math.max(0, new Date(runAt).getTime() - clock.now().getTime()) : 0;
 
 /** The record as it was decided; undefined if the delivery is to be handed back. */
-async function work(
+async function runAttempt(
   worker: Working,
   { stored, ...of }: { stored: Stored } & Omit<Attempt, 'lease' | 'startedAt'>,
-  known?: Happened,
+  known?: AttemptOutcome,
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
   const { sequence } = of.delivery.message;
   const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence });
   let isDecided = false;
   try {
-    const happened = known ?? (await attempt(worker, { ...of, lease, startedAt }));
-    tell(worker, lease, happened);
-    if (happened.kind === 'stopping' || happened.kind === 'lock-lost') return undefined;
-    if (happened.kind !== 'returned') await takeBackState(of.delivery, lease.record);
+    const outcome = known ?? (await attempt(worker, { ...of, lease, startedAt }));
+    logOutcome(worker, lease, outcome);
+    if (outcome.kind === 'stopping' || outcome.kind === 'lock-lost') return undefined;
+    if (outcome.kind !== 'returned') await takeBackState(of.delivery, lease.record);
     const [now, random] = [worker.clock.now(), worker.random()];
-    const started = handlerRan(happened) ? { startedAt } : {};
+    const started = handlerRan(outcome) ? { startedAt } : {};
     const policy = of.known?.policy ?? noRetries;
-    const decided = await record(worker, lease, of.delivery, (newest) =>
-      decide(happened, { ...started, ...newest }, policy, now, random),
+    const decided = await writeOutcome(worker, lease, of.delivery, (newest) =>
+      decide(outcome, { ...started, ...newest }, policy, now, random),
     );
     isDecided = true;
     return decided;
@@ -216,16 +216,16 @@ async function work(
   }
 }
 
-const handlerRan = ({ kind }: Happened) =>
+const handlerRan = ({ kind }: AttemptOutcome) =>
   ['returned', 'threw', 'timed-out', 'waits'].includes(kind);
 
 /** One line for an attempt that did not simply succeed, and the stack of what it threw. */
-function tell({ log }: Working, { record }: Lease, happened: Happened): void {
-  if (happened.kind === 'returned' || happened.kind === 'waits') return;
+function logOutcome({ log }: Working, { record }: Lease, outcome: AttemptOutcome): void {
+  if (outcome.kind === 'returned' || outcome.kind === 'waits') return;
   const { id, type, attempt } = record;
-  const error = 'error' in happened ? happened.error : undefined;
+  const error = 'error' in outcome ? outcome.error : undefined;
   const why = error ? `: ${error.name}: ${error.message}` : '';
-  const text = `job ${id} (${type}) attempt ${attempt} ${happened.kind}${why}`;
+  const text = `job ${id} (${type}) attempt ${attempt} ${outcome.kind}${why}`;
   const fields = { job: id, type, attempt };
   log(error ? 'warn' : 'info', text.slice(0, 4_000), error ? { ...fields, error } : fields);
 }

@@ -2,11 +2,11 @@
  * How a message goes back to the broker that was not run to its end. Never at once: what made it go back
  * is still there in the same moment, and each hand-over counts.
  */
-import type { Clock, Delivery, Log, Notes } from '../ports.ts';
+import type { Clock, Delivery, KeyValueStore, Log } from '../ports.ts';
 
 interface Holding {
   clock: Clock;
-  notes: Notes;
+  notes: KeyValueStore;
   log: Log;
   stopping: AbortSignal;
 }

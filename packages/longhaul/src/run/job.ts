@@ -14,7 +14,7 @@ export function createJob(run: Run, session: KeyState): Job {
     id,
     attempt,
     signal,
-    asker: {
+    requester: {
       ...(requestedBy ? { requestedBy } : {}),
       ...(parent ? { parent } : {}),
       ...(schedule ? { schedule } : {}),

@@ -6,7 +6,7 @@
  */
 import { StepChangedError } from '../errors.ts';
 import { withoutStarts } from '../fate/crashes.ts';
-import type { Happened } from '../fate/outcome.ts';
+import type { AttemptOutcome } from '../fate/outcome.ts';
 import { asStep } from '../handler/on-behalf.ts';
 import type { Run } from '../handler/run.ts';
 import { KeyState } from '../handler/session-state.ts';
@@ -23,7 +23,7 @@ function leftToUndo({ checkpoint, lease }: Run): string[] {
 /** The step whose turn it is. */
 export const nextToUndo = (run: Run): string | undefined => leftToUndo(run)[0];
 
-export async function undoSteps(running: Run, input: unknown): Promise<Happened> {
+export async function undoSteps(running: Run, input: unknown): Promise<AttemptOutcome> {
   const undo = new HandedIn(() => leftToUndo(running));
   if (undo.isWhole) return { kind: 'undone' };
   const run = { ...running, undo };

@@ -47,7 +47,7 @@ export function watch(
   };
   const { isNew } = lease;
   lookIn(showRunningAfterMs, async () => {
-    const shown = await lease.note((record) => record);
+    const shown = await lease.writeRunning((record) => record);
     // The word of its parent's end may have come when it had no record yet.
     if (isNew && (await isOrphan(worker, shown))) abort.abort(new JobCancelledError(shown.id));
     return shown;

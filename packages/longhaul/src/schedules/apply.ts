@@ -10,7 +10,7 @@ import { isRefusal } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Schedule } from '../model/schedule.ts';
 import type { Log, Schedules, StoredSchedule } from '../ports.ts';
-import { untilWritten } from '../record/contested.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
 import { ended, type Occurrence, type Plan, plan } from './plan.ts';
 import { heardFrom } from './watch.ts';
 
@@ -33,7 +33,7 @@ export async function change(
   id: string,
   make: (stored: StoredSchedule | undefined) => Promise<Made | undefined>,
 ): Promise<{ schedule?: Schedule; sent: number; created: boolean }> {
-  return untilWritten(async () => {
+  return retryOnConflict(async () => {
     const stored = await app.schedules.read(id);
     const made = await make(stored);
     if (!made) {

@@ -24,8 +24,8 @@ import { idOfOccurrence } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import type { Schedule, ScheduleDefinition } from '../model/schedule.ts';
 import type { StoredSchedule } from '../ports.ts';
-import { untilWritten } from '../record/contested.ts';
-import { inParts } from '../record/in-parts.ts';
+import { mapInChunks } from '../record/map-in-chunks.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
 import { change, type Scheduling } from './apply.ts';
 import { historyLimit, plan, ranBeside, underWay } from './plan.ts';
 import { heardFrom, watched } from './watch.ts';
@@ -169,7 +169,7 @@ function timeFrom(
 /** @throws ScheduleNotFoundError, DeclaredScheduleError */
 export async function removeSchedule(app: Scheduling, id: string): Promise<void> {
   await findSchedule(app, id);
-  await untilWritten(async () => {
+  await retryOnConflict(async () => {
     // Gone by now: another removed it meanwhile, or this one did and its answer was lost.
     const stored = await app.schedules.read(id);
     if (stored?.schedule.declared) throw new DeclaredScheduleError(id);
@@ -224,7 +224,7 @@ export async function putMany(
   app: Scheduling,
   all: readonly (() => { id: string; definition: ScheduleDefinition })[],
 ): Promise<(Put | { refused: LonghaulError })[]> {
-  return inParts(all, atOnce, (read) =>
+  return mapInChunks(all, atOnce, (read) =>
     orRefused(async () => {
       const { id, definition } = read();
       return putSchedule(app, id, definition);

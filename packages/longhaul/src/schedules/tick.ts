@@ -1,7 +1,7 @@
 /** Looks at what is due and at runs that should have been heard of. Runs no job itself. */
 import type { EndState } from '../model/job-record.ts';
 import type { Schedule } from '../model/schedule.ts';
-import { inParts } from '../record/in-parts.ts';
+import { mapInChunks } from '../record/map-in-chunks.ts';
 import { change, horizon, type Scheduling } from './apply.ts';
 import { syncDeclared } from './declared.ts';
 import { ended, plan } from './plan.ts';
@@ -16,7 +16,7 @@ export async function tick(app: Ticking): Promise<number> {
   await syncDeclared(app);
   let sent = 0;
   for await (const ids of app.schedules.due(horizon(app.clock.now())))
-    for (const count of await inParts(ids, atOnce, (id) => lookAt(app, id))) sent += count;
+    for (const count of await mapInChunks(ids, atOnce, (id) => lookAt(app, id))) sent += count;
   return sent;
 }
 

@@ -107,7 +107,7 @@ export class Bus {
   }
 
   /** How many it has given up on, in all queues. */
-  get buried(): number {
+  get deadLettered(): number {
     return [...this.#letters.values()].reduce((sum, { length }) => sum + length, 0);
   }
 

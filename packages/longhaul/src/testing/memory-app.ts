@@ -5,7 +5,7 @@
  * message can be taken, no handler is under way, and whatever is left waits for the clock.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { Slots } from '../admit/key.ts';
+import { SessionAllocator } from '../admit/key.ts';
 import { JobTypes } from '../define/catalogue.ts';
 import type { Catalogue } from '../define/define-job.ts';
 import { LockLostError } from '../errors.ts';
@@ -14,9 +14,9 @@ import type { JobRecord } from '../model/job-record.ts';
 import { fromMessage } from '../model/message.ts';
 import type { Topology } from '../model/topology.ts';
 import type { Working } from '../run/attempt.ts';
-import { watchDeadLetters, watchDeadNews } from '../run/dead-letters.ts';
+import { watchDeadLetters, watchDeadSignals } from '../run/dead-letters.ts';
 import { execute } from '../run/execute.ts';
-import { takeCompletions } from '../run/news.ts';
+import { handleCompletions } from '../run/signals.ts';
 import { tickMs } from '../schedules/apply.ts';
 import { tick } from '../schedules/tick.ts';
 import { Activity } from './activity.ts';
@@ -162,7 +162,7 @@ export class MemoryApp {
       clock,
       log: (level, message, { job } = {}) => void this.lines.push({ level, message, job }),
       newId: this.#newId,
-      slots: new Slots(() => 0.5),
+      slots: new SessionAllocator(() => 0.5),
       newOwner: () => randomUUID(),
       random: () => 0.5,
     });
@@ -215,7 +215,7 @@ export class MemoryApp {
   }
 
   async #takeNews(working: Working, handing: Handing): Promise<void> {
-    await takeCompletions(working, handing.held.map(toIncoming));
+    await handleCompletions(working, handing.held.map(toIncoming));
     for (const one of handing.held) this.bus.remove(one);
     handing.held = [];
   }
@@ -237,12 +237,12 @@ export class MemoryApp {
 
   /** What the broker gave up on since the last look. Answers whether there was any. */
   async #lookAtLetters(): Promise<boolean> {
-    const { buried } = this.bus;
-    if (buried === this.#lettersSeen) return false;
-    this.#lettersSeen = buried;
+    const { deadLettered } = this.bus;
+    if (deadLettered === this.#lettersSeen) return false;
+    this.#lettersSeen = deadLettered;
     for (const { plain, keyed } of this.#topology.lanes)
       for (const queue of [plain, keyed]) await watchDeadLetters(this.api, queue);
-    await watchDeadNews(this.api);
+    await watchDeadSignals(this.api);
     return true;
   }
 

@@ -2,9 +2,9 @@
 
 import { ConflictError, NonRetryableError } from '../errors.ts';
 import { isClaimOf } from '../model/claim.ts';
-import { placeOf } from '../model/id.ts';
+import { tableKeyOf } from '../model/id.ts';
 import type { EndState, JobRecord } from '../model/job-record.ts';
-import type { Blobs, Notes, Records, Removal, Removed, Stored } from '../ports.ts';
+import type { Blobs, KeyValueStore, Records, Removal, Removed, Stored } from '../ports.ts';
 
 /** Makes of each access a call that something may happen to. */
 export type Call = <T>(act: () => T) => Promise<T>;
@@ -52,7 +52,7 @@ export class Stores {
             .map(({ record }) => record)
             .filter(
               ({ id, keepUntil }) =>
-                placeOf(id).partition === partition &&
+                tableKeyOf(id).partition === partition &&
                 keepUntil !== undefined &&
                 new Date(keepUntil) <= now,
             ),
@@ -68,13 +68,13 @@ export class Stores {
       forget: (partition, before) =>
         call(() => {
           for (const [id, { at }] of this.tombstones)
-            if (placeOf(id).partition === partition && at <= before.toISOString())
+            if (tableKeyOf(id).partition === partition && at <= before.toISOString())
               this.tombstones.delete(id);
         }),
     };
   }
 
-  notesFor(call: Call): Notes {
+  notesFor(call: Call): KeyValueStore {
     const key = (kind: string, name: string) => `${kind}\n${name}`;
     const of = (kind: string) =>
       [...this.notes]

@@ -8,7 +8,7 @@ import { toMs } from '../model/duration.ts';
 import { fromErrorRecord } from '../model/error-record.ts';
 import { type EndState, hasEnded, type JobRecord, type State } from '../model/job-record.ts';
 import { fileBlob } from '../model/names.ts';
-import { kept } from '../record/claim-check.ts';
+import { loadJson } from '../record/claim-check.ts';
 import { cancel } from '../wait/cancel.ts';
 import { tellEvent } from '../wait/tell-event.ts';
 import { backoffEnd, explain, holdsOf } from './holds.ts';
@@ -212,7 +212,7 @@ export class TestRun<R = unknown, E extends Events = Events> {
       }
     });
     const { id, state, result, error } = this.#record;
-    if (result) return JSON.parse(await kept(this.#app.api.blobs, result)) as R;
+    if (result) return JSON.parse(await loadJson(this.#app.api.blobs, result)) as R;
     const failed = new JobFailedError(id, state, error);
     if (error) failed.cause = fromErrorRecord(error, false);
     throw failed;

@@ -1,12 +1,12 @@
 /** The pipeline of one process, on ports in memory. */
-import type { Slots } from '../admit/key.ts';
+import type { SessionAllocator } from '../admit/key.ts';
 import type { JobTypes } from '../define/catalogue.ts';
 import type { Topology } from '../model/topology.ts';
 import type { Clock, Log } from '../ports.ts';
 import { withExpiry } from '../record/expiry.ts';
 import type { Working } from '../run/attempt.ts';
-import { Gate } from '../run/gate.ts';
-import { SessionTurns } from '../run/session-turns.ts';
+import { ConcurrencyLimiter } from '../run/concurrency-limiter.ts';
+import { SessionFairness } from '../run/session-fairness.ts';
 import type { Bus } from './bus.ts';
 import type { ScheduleStore } from './schedules.ts';
 import type { Call, Stores } from './stores.ts';
@@ -23,7 +23,7 @@ export interface Own {
   topology: Topology;
   clock: Clock;
   log: Log;
-  slots: Slots;
+  slots: SessionAllocator;
   newId(at: Date): string;
   newOwner(): string;
   random(): number;
@@ -54,8 +54,8 @@ export function createWorking(
     },
     notify: () => undefined,
     checkCallback: () => undefined,
-    gate: new Gate(places, topology.lanes, clock),
-    turns: new SessionTurns({ now: clock.now, after: () => () => undefined }),
+    limiter: new ConcurrencyLimiter(places, topology.lanes, clock),
+    turns: new SessionFairness({ now: clock.now, after: () => () => undefined }),
     stopping: new AbortController().signal,
     graceMs: 1000,
   };

@@ -9,7 +9,7 @@ import type { Delivery } from '../ports.ts';
 import type { Working } from '../run/attempt.ts';
 import { execute } from '../run/execute.ts';
 import { hold, pauseOrStop } from '../run/hand-back.ts';
-import { takeEach } from '../run/news.ts';
+import { handleEach } from '../run/signals.ts';
 import type { UnderWay } from './under-way.ts';
 
 // Before what failed among other news comes again.
@@ -52,7 +52,7 @@ export async function takeBatch(
 ): Promise<void> {
   const incoming = messages.map((message) => toIncoming(queueName, message));
   try {
-    const failed = await takeEach(worker, incoming);
+    const failed = await handleEach(worker, incoming);
     if (failed.size === 0) return;
     const [error] = failed.values();
     if (failed.size === incoming.length) await hold(worker, queueName, () => Promise.reject(error));

@@ -1,7 +1,7 @@
 import { app } from '@azure/functions';
 import { removeExpired } from '../record/expiry.ts';
 import type { Working } from '../run/attempt.ts';
-import { watchDeadLetters, watchDeadNews } from '../run/dead-letters.ts';
+import { watchDeadLetters, watchDeadSignals } from '../run/dead-letters.ts';
 import { tick } from '../schedules/tick.ts';
 
 // The alert on a silent scheduler (bicep/alerts.bicep) listens for this line.
@@ -36,7 +36,7 @@ export function registerTimers(worker: Working): void {
     handler: async () => {
       for (const queue of worker.topology.lanes.flatMap(({ plain, keyed }) => [plain, keyed]))
         await alone(worker, queue, () => watchDeadLetters(worker, queue));
-      await alone(worker, worker.topology.completions, () => watchDeadNews(worker));
+      await alone(worker, worker.topology.completions, () => watchDeadSignals(worker));
     },
   });
 }

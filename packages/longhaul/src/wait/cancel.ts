@@ -1,13 +1,13 @@
 import type { Submitting } from '../admit/submit.ts';
 import { JobEndedError } from '../errors.ts';
 import { policyOf } from '../fate/outcome.ts';
-import { tellEnd } from '../fate/settle.ts';
+import { sendEndMessages } from '../fate/settle.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
-import { toNewsMessage } from '../model/news.ts';
+import { toSignalMessage } from '../model/job-signal.ts';
 import type { Log } from '../ports.ts';
-import { untilWritten } from '../record/contested.ts';
 import { find } from '../record/find.ts';
-import { askedToCancel } from './hear.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
+import { askedToCancel } from './apply-signals.ts';
 
 /**
  * A job that has not started is cancelled here and now; one that runs is asked to stop, which its
@@ -15,7 +15,7 @@ import { askedToCancel } from './hear.ts';
  * @throws JobNotFoundError, JobEndedError
  */
 export async function cancel(app: Submitting & { log: Log }, id: string): Promise<JobRecord> {
-  return untilWritten(async () => {
+  return retryOnConflict(async () => {
     const { record, etag } = await find(app, id);
     if (hasEnded(record.state)) throw new JobEndedError(id, record.state);
     if (record.cancelRequestedAt) return record;
@@ -23,13 +23,13 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
     if (record.state === 'waiting' || (record.undoable && record.state !== 'running')) {
       // No message of its own lies in a queue that would tell of its end after a crash.
       const once = ['cancel', record.turn];
-      await app.queue.send(toNewsMessage(app.topology.completions, id, { kind: 'cancel' }, once));
+      await app.queue.send(toSignalMessage(app.topology.completions, id, { kind: 'cancel' }, once));
       return { ...record, cancelRequestedAt: now.toISOString() };
     }
     const policy = policyOf(app.types, record);
     const { record: written } = await app.records.write(askedToCancel(record, policy, now), etag);
     // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
-    if (hasEnded(written.state)) await tellEnd(app, written);
+    if (hasEnded(written.state)) await sendEndMessages(app, written);
     return written;
   });
 }

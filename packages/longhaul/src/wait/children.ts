@@ -8,9 +8,9 @@ import { groupNamed } from '../fate/waiting.ts';
 import type { Run } from '../handler/run.ts';
 import { idOfChild } from '../model/id.ts';
 import type { ChildGroup, JobRecord } from '../model/job-record.ts';
-import { fromPlace, placeOfChild } from '../model/news.ts';
-import { kept } from '../record/claim-check.ts';
-import { inParts } from '../record/in-parts.ts';
+import { fromPlace, placeOfChild } from '../model/job-signal.ts';
+import { loadJson } from '../record/claim-check.ts';
+import { mapInChunks } from '../record/map-in-chunks.ts';
 
 /** A tree of any use has a few levels; one that calls itself has no end. */
 const maxDepth = 20;
@@ -80,7 +80,7 @@ export async function sendChildren(
     );
   const ids = idsOf(parent.id, name, group);
   const sent = new Set((await app.records.readMany(ids)).map(({ id }) => id));
-  await inParts(requests, atOnce, async (given, index) => {
+  await mapInChunks(requests, atOnce, async (given, index) => {
     signal.throwIfAborted();
     const id = ids[index] ?? '';
     if (sent.has(id)) return;
@@ -146,10 +146,10 @@ export async function gatherResults(
 ): Promise<Settled<unknown>[]> {
   const ids = idsOf(parent, name, group);
   const found = new Map((await app.records.readMany(ids)).map((record) => [record.id, record]));
-  return inParts(ids, atOnce, async (id, index) => {
+  return mapInChunks(ids, atOnce, async (id, index) => {
     const record = found.get(id);
     return record?.result
-      ? { ok: true, result: JSON.parse(await kept(app.blobs, record.result)) as unknown }
+      ? { ok: true, result: JSON.parse(await loadJson(app.blobs, record.result)) as unknown }
       : { ok: false, error: whyNot(name, index, id, record) };
   });
 }

@@ -9,9 +9,9 @@ import {
   UnknownJobTypeError,
 } from '../errors.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { toSignalMessage } from '../model/job-signal.ts';
 import { keptBlob } from '../model/names.ts';
-import { toNewsMessage } from '../model/news.ts';
-import { keep } from '../record/claim-check.ts';
+import { storeValue } from '../record/claim-check.ts';
 import { find } from '../record/find.ts';
 
 // A record holds those of all its events.
@@ -38,11 +38,11 @@ export async function tellEvent(
   await validate(schema, payload, 'The event');
   // Two that come at once keep their own: the first that is heard stays.
   const blob = keptBlob(id, `event-${name}`, app.newId(app.clock.now()));
-  const kept = await keep(app.blobs, blob, payload, 'The event', inPlaceChars);
+  const kept = await storeValue(app.blobs, blob, payload, 'The event', inPlaceChars);
   const news = { kind: 'event', name, payload: kept } as const;
   const { completions } = app.topology;
   await app.queue.send(
-    toNewsMessage(completions, id, news, ['event', record.triedBefore ?? 0, name]),
+    toSignalMessage(completions, id, news, ['event', record.triedBefore ?? 0, name]),
   );
   return record;
 }

@@ -11,7 +11,7 @@ import { never } from '../handler/suspend.ts';
 import { type Duration, toMs } from '../model/duration.ts';
 import { toErrorRecord } from '../model/error-record.ts';
 import type { ChildGroup } from '../model/job-record.ts';
-import { kept as readKept } from '../record/claim-check.ts';
+import { loadJson as readKept } from '../record/claim-check.ts';
 import { beginGroup, firstFailure, gatherResults, sendChildren } from './children.ts';
 
 type Waits = Pick<Job, 'sleep' | 'event' | 'children' | 'childrenSettled'>;
@@ -53,7 +53,7 @@ function untilOf(run: Run, kind: EntryKind, name: string, duration: Duration): s
   const known = checkpoint.get(name)?.until;
   if (known) return known;
   const until = new Date(app.clock.now().getTime() + toMs(duration)).toISOString();
-  checkpoint.note(kind, name, { until });
+  checkpoint.stage(kind, name, { until });
   return until;
 }
 
@@ -113,7 +113,7 @@ async function event(run: Run, name: string, timeout: Duration | undefined): Pro
   });
   // Should it come after all, the handler has gone another way by then.
   const late = payload() ? {} : { late: lease.record.attempt };
-  checkpoint.note('event', name, { ...(until ? { until } : {}), ...late });
+  checkpoint.stage('event', name, { ...(until ? { until } : {}), ...late });
   checkpoint.end(name);
   if (inRace || until !== undefined) checkpoint.told();
   return suspension.during(() => take(late.late !== undefined, until));
@@ -148,7 +148,7 @@ async function outcomesOf(
   if (requests.length === 0) {
     // Nobody to wait for, and yet it ends in its turn.
     await suspension.wait({ since: () => '' });
-    checkpoint.note('children', name, {});
+    checkpoint.stage('children', name, {});
     checkpoint.end(name);
     return [];
   }

@@ -3,22 +3,22 @@
  * end. Each is a message on the completions queue, in a session that follows from the job, so that the
  * news of one job are taken one batch at a time and its record is written by one hand.
  */
-import { type EndState, hasEnded, type Kept, type State } from './job-record.ts';
+import { type EndState, hasEnded, type State, type StoredValue } from './job-record.ts';
 import type { IncomingMessage, OutgoingMessage } from './message.ts';
 import { messageIdOf, sessionOfJob } from './names.ts';
 
-export type News =
+export type JobSignal =
   /** `turn`: of the wait that it ends. */
   | { kind: 'wake'; turn: number }
-  | { kind: 'event'; name: string; payload: Kept }
+  | { kind: 'event'; name: string; payload: StoredValue }
   | { kind: 'cancel' }
   | { kind: 'child'; id: string; group: string; index: number; state: EndState };
 
 /** `once`: what makes the message's id; the broker drops a second of the same. */
-export function toNewsMessage(
+export function toSignalMessage(
   queue: string,
   id: string,
-  news: Exclude<News, { kind: 'child' }>,
+  news: Exclude<JobSignal, { kind: 'child' }>,
   once: readonly (string | number)[],
   at?: Date,
 ): OutgoingMessage {
@@ -44,8 +44,8 @@ export function fromPlace(place: string): { index: number; group: string } {
 /** What a message on the completions queue says; undefined for what is none of these. */
 export function fromCompletions(
   message: IncomingMessage,
-): { job: string; news: News } | { schedule: string; event: Completion } | undefined {
-  const body = JSON.parse(message.body.toString('utf8')) as Completion | News;
+): { job: string; news: JobSignal } | { schedule: string; event: Completion } | undefined {
+  const body = JSON.parse(message.body.toString('utf8')) as Completion | JobSignal;
   if ('kind' in body) {
     const job = message.properties['job'] ?? message.sessionId?.replace(/^job:/, '');
     return { job: String(job), news: body };

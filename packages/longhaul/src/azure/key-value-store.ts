@@ -2,7 +2,7 @@
 import { odata, type TableClient } from '@azure/data-tables';
 import { ConflictError } from '../errors.ts';
 import { isClaimOf } from '../model/claim.ts';
-import type { Notes } from '../ports.ts';
+import type { KeyValueStore } from '../ports.ts';
 import { isChanged, isMissing, isThere } from './status.ts';
 import { pageOf } from './tables.ts';
 
@@ -11,7 +11,7 @@ import { pageOf } from './tables.ts';
 const key = (text: string) => encodeURIComponent(text).replaceAll('~', '%7E').replaceAll('%', '~');
 const nameOf = (key: string) => decodeURIComponent(key.replaceAll('~', '%'));
 
-export function createNotes(table: TableClient, ready: Promise<void>): Notes {
+export function createKeyValueStore(table: TableClient, ready: Promise<void>): KeyValueStore {
   const read = async (kind: string, name: string) => {
     await ready;
     try {

@@ -5,12 +5,12 @@ import { cancelled } from '../fate/outcome.ts';
 import { groupNamed, isDue, isFulfilled, woken } from '../fate/waiting.ts';
 import { idOfChild } from '../model/id.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
-import type { News } from '../model/news.ts';
+import type { JobSignal } from '../model/job-signal.ts';
 
 /** What a job's record says once the news have come; the same object when they change nothing. */
-export function hear(
+export function applySignals(
   record: JobRecord,
-  news: readonly News[],
+  news: readonly JobSignal[],
   policy: Pick<Policy, 'ordered'>,
   now: Date,
 ): JobRecord {
@@ -24,7 +24,7 @@ export function hear(
 
 function hearOne(
   record: JobRecord,
-  news: News,
+  news: JobSignal,
   policy: Pick<Policy, 'ordered'>,
   now: Date,
 ): JobRecord {
@@ -61,7 +61,7 @@ export function askedToCancel(
 
 const failuresListed = 100;
 
-function childEnded(record: JobRecord, news: News & { kind: 'child' }): JobRecord {
+function childEnded(record: JobRecord, news: JobSignal & { kind: 'child' }): JobRecord {
   const { group: name, index, state } = news;
   const group = groupNamed(record, name);
   if (!group || index >= group.of) return record;

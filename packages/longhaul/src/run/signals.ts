@@ -6,35 +6,35 @@
  */
 
 import { policyOf } from '../fate/outcome.ts';
-import { tellEnd } from '../fate/settle.ts';
+import { sendEndMessages } from '../fate/settle.ts';
 import { type EndState, hasEnded, type JobRecord } from '../model/job-record.ts';
+import { type Completion, fromCompletions, type JobSignal } from '../model/job-signal.ts';
 import { fromRecord, type IncomingMessage, toMessage } from '../model/message.ts';
-import { type Completion, fromCompletions, type News } from '../model/news.ts';
 import { bodyOf } from '../record/claim-check.ts';
-import { untilWritten } from '../record/contested.ts';
-import { inParts } from '../record/in-parts.ts';
+import { mapInChunks } from '../record/map-in-chunks.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
 import { runEnded } from '../schedules/tick.ts';
-import { hear } from '../wait/hear.ts';
+import { applySignals } from '../wait/apply-signals.ts';
 import type { Working } from './attempt.ts';
 
 /** What one delivery brought, all of one session. @throws when storage or the bus is out of reach */
-export async function takeCompletions(
+export async function handleCompletions(
   app: Working,
   messages: readonly IncomingMessage[],
 ): Promise<void> {
-  for (const [, error] of await takeEach(app, messages)) throw error;
+  for (const [, error] of await handleEach(app, messages)) throw error;
 }
 
 // Jobs whose records are written side by side.
 const atOnce = 32;
 
 /** The same; what one job's news met holds up those of no other. Answers with those that failed, and why. */
-export async function takeEach(
+export async function handleEach(
   app: Working,
   messages: readonly IncomingMessage[],
 ): Promise<ReadonlyMap<IncomingMessage, unknown>> {
   const failed = new Map<IncomingMessage, unknown>();
-  await inParts([...byReceiver(app, messages).values()], atOnce, async (share) => {
+  await mapInChunks([...byReceiver(app, messages).values()], atOnce, async (share) => {
     try {
       await share.take();
     } catch (error) {
@@ -55,7 +55,7 @@ function byReceiver(
   messages: readonly IncomingMessage[],
 ): ReadonlyMap<string, Share> {
   const shares = new Map<string, Share>();
-  const news = new Map<string, News[]>();
+  const news = new Map<string, JobSignal[]>();
   for (const message of messages) {
     const read = readOne(app, message);
     if (!read) continue;
@@ -68,7 +68,7 @@ function byReceiver(
       const all = news.get(job) ?? [];
       all.push(read.news);
       news.set(job, all);
-      share.take = () => takeNews(app, job, all);
+      share.take = () => handleSignals(app, job, all);
     } else {
       const before = share.take;
       share.take = () => before().then(() => tellSchedule(app, read));
@@ -95,7 +95,11 @@ function readOne({ log }: Working, message: IncomingMessage) {
   }
 }
 
-export async function takeNews(app: Working, id: string, news: readonly News[]): Promise<void> {
+export async function handleSignals(
+  app: Working,
+  id: string,
+  news: readonly JobSignal[],
+): Promise<void> {
   const record = await keepNews(app, id, news);
   if (!record) return;
   const { state, woken, turn, input } = record;
@@ -103,7 +107,7 @@ export async function takeNews(app: Working, id: string, news: readonly News[]):
     await app.queue.send(toMessage(fromRecord(record, bodyOf(input)), dueAt(record)));
   // Whoever cancelled it may have died before it told so.
   if (state === 'cancelled' && news.some(({ kind }) => kind === 'cancel'))
-    await tellEnd(app, record);
+    await sendEndMessages(app, record);
 }
 
 const dueAt = ({ runAt }: JobRecord) => (runAt ? new Date(runAt) : undefined);
@@ -112,9 +116,9 @@ const dueAt = ({ runAt }: JobRecord) => (runAt ? new Date(runAt) : undefined);
 async function keepNews(
   { records, clock, log, types }: Working,
   id: string,
-  news: readonly News[],
+  news: readonly JobSignal[],
 ): Promise<JobRecord | undefined> {
-  return untilWritten(async () => {
+  return retryOnConflict(async () => {
     const stored = await records.read(id);
     if (!stored) {
       const kinds = news.map(({ kind }) => kind).join(', ');
@@ -123,7 +127,7 @@ async function keepNews(
     }
     const { record, etag } = stored;
     const policy = policyOf(types, record);
-    const next = hasEnded(record.state) ? record : hear(record, news, policy, clock.now());
+    const next = hasEnded(record.state) ? record : applySignals(record, news, policy, clock.now());
     return next === record ? record : (await records.write(next, etag)).record;
   });
 }

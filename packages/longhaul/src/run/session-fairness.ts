@@ -9,7 +9,7 @@ const jobsInTurn = 16;
 const turnMs = 2_000;
 const maxRemembered = 10_000;
 
-export class SessionTurns {
+export class SessionFairness {
   readonly #clock: Clock;
   readonly #turns = new Map<string, { jobs: number; since: number }>();
 

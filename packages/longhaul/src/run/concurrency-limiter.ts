@@ -24,7 +24,7 @@ const anyCompany = Number.POSITIVE_INFINITY;
 // What runs beside it may take hours.
 const patienceMs = 60_000;
 
-export class Gate {
+export class ConcurrencyLimiter {
   readonly #places: number;
   readonly #clock: Clock;
   /** Who asked for less company. */

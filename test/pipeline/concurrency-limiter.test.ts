@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Gate, type Place } from '#longhaul/run/gate.js';
+import { ConcurrencyLimiter, type Place } from '#longhaul/run/concurrency-limiter.js';
 
 const lanes = [{ name: 'urgent' }, { name: 'standard' }];
 
-/** A gate whose clock moves when it is told to, and who came in, in order. */
-function gate(places: number) {
+/** A limiter whose clock moves when it is told to, and who came in, in order. */
+function limiter(places: number) {
   const timers = new Set<{ ms: number; run: () => void }>();
   const clock = {
     now: () => new Date(0),
@@ -15,7 +15,7 @@ function gate(places: number) {
       return () => timers.delete(timer);
     },
   };
-  const it = new Gate(places, lanes, clock);
+  const it = new ConcurrencyLimiter(places, lanes, clock);
   const stopping = new AbortController();
   const inside = new Map<string, Place>();
   const order: string[] = [];
@@ -45,7 +45,7 @@ function gate(places: number) {
 }
 
 test('when all places are taken, the earlier lane comes first', async () => {
-  const { enter, leave, order } = gate(1);
+  const { enter, leave, order } = limiter(1);
   for (const [name, lane] of [['a'], ['b'], ['c', 'urgent'], ['d']] as const)
     await enter(name, lane);
   for (const name of ['a', 'c', 'b', 'd']) await leave(name);
@@ -53,7 +53,7 @@ test('when all places are taken, the earlier lane comes first', async () => {
 });
 
 test('who is to be alone waits for the others, and nobody comes in beside it', async () => {
-  const { enter, leave, order, inside } = gate(8);
+  const { enter, leave, order, inside } = limiter(8);
   await enter('a');
   await enter('b');
   await enter('alone', 'standard', 1);
@@ -71,7 +71,7 @@ test('who is to be alone waits for the others, and nobody comes in beside it', a
 });
 
 test('who may have little company has no more of it', async () => {
-  const { enter, leave, order } = gate(8);
+  const { enter, leave, order } = limiter(8);
   for (const name of ['a', 'b', 'c', 'd', 'e']) await enter(name, 'standard', 4);
   assert.deepEqual(order, ['a', 'b', 'c', 'd']);
   await enter('f');
@@ -82,7 +82,7 @@ test('who may have little company has no more of it', async () => {
 });
 
 test('after a minute it takes what company there is, and is not alone', async () => {
-  const { enter, leave, minute, order, inside, timers } = gate(3);
+  const { enter, leave, minute, order, inside, timers } = limiter(3);
   await enter('long');
   await enter('alone', 'standard', 1);
   await enter('next');
@@ -95,7 +95,7 @@ test('after a minute it takes what company there is, and is not alone', async ()
 });
 
 test('at a shutdown nobody waits any more', async () => {
-  const { enter, order, stopping, timers } = gate(1);
+  const { enter, order, stopping, timers } = limiter(1);
   await enter('a');
   await enter('b');
   await enter('c', 'urgent', 1);

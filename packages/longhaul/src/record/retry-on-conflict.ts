@@ -5,7 +5,7 @@ import { ConflictError } from '../errors.ts';
 export const maxTries = 100;
 
 /** Reads, changes and writes until nobody else wrote in between. @throws ConflictError in the end */
-export async function untilWritten<T>(act: () => Promise<T>): Promise<T> {
+export async function retryOnConflict<T>(act: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await act();

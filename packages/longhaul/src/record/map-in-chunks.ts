@@ -1,5 +1,5 @@
 /** Does it for all, so many at once, and answers in their order. Nothing is under way any more when it throws. */
-export async function inParts<T, R>(
+export async function mapInChunks<T, R>(
   all: readonly T[],
   atOnce: number,
   act: (one: T, index: number) => Promise<R>,
