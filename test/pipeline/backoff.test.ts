@@ -9,14 +9,16 @@ const now = new Date('2026-11-21T12:00:00.000Z');
 
 test('waits grow by the factor up to the maximum', () => {
   const backoff = { initial: '1s', factor: 3, max: '20s', jitter: false } as const;
-  const waits = [1, 2, 3, 4, 5].map((attempt) => waitMs(backoff, attempt, error, 0, now));
+  const waits = [1, 2, 3, 4, 5].map((attempt) =>
+    waitMs(backoff, { attempt, error, random: 0, now }),
+  );
   assert.deepEqual(waits, [1_000, 3_000, 9_000, 20_000, 20_000]);
 });
 
 test('a function decides by attempt and error', () => {
   const backoff = (attempt: number, { message }: Error) =>
     message === 'x' ? (`${attempt}m` as const) : ('1ms' as const);
-  assert.equal(waitMs(backoff, 2, error, 0, now), 120_000);
+  assert.equal(waitMs(backoff, { attempt: 2, error, random: 0, now }), 120_000);
 });
 
 test('jitter keeps a wait between half and whole, never beyond the maximum', () => {
@@ -28,12 +30,9 @@ test('jitter keeps a wait between half and whole, never beyond the maximum', () 
       (attempt, random, factor) => {
         const bare = waitMs(
           { initial: '2s', factor, max: '5m', jitter: false },
-          attempt,
-          error,
-          0,
-          now,
+          { attempt, error, random: 0, now },
         );
-        const wait = waitMs({ initial: '2s', factor, max: '5m' }, attempt, error, random, now);
+        const wait = waitMs({ initial: '2s', factor, max: '5m' }, { attempt, error, random, now });
         return wait >= bare / 2 - 1 && wait <= bare && wait <= 300_000;
       },
     ),
@@ -42,7 +41,10 @@ test('jitter keeps a wait between half and whole, never beyond the maximum', () 
 
 test('an error says when to try again, in any form that a server or an author writes', () => {
   const wait = (retryAfter: number | Date | string) =>
-    waitMs({ initial: '7s', jitter: false }, 1, new RetryAfterError('429', retryAfter), 0, now);
+    waitMs(
+      { initial: '7s', jitter: false },
+      { attempt: 1, error: new RetryAfterError('429', retryAfter), random: 0, now },
+    );
   assert.equal(wait(1_500), 1_500);
   assert.equal(wait('30s'), 30_000);
   assert.equal(wait('120'), 120_000);
@@ -54,7 +56,10 @@ test('an error says when to try again, in any form that a server or an author wr
 
 test('a server that asks for a year is tried again within a day', () => {
   const wait = (retryAfter: number | Date | string) =>
-    waitMs({ initial: '7s', jitter: false }, 1, new RetryAfterError('429', retryAfter), 0, now);
+    waitMs(
+      { initial: '7s', jitter: false },
+      { attempt: 1, error: new RetryAfterError('429', retryAfter), random: 0, now },
+    );
   const day = 24 * 3_600_000;
   assert.equal(wait('31536000'), day);
   assert.equal(wait('9'.repeat(400)), day);
@@ -64,7 +69,8 @@ test('a server that asks for a year is tried again within a day', () => {
 });
 
 test('a function that throws, or answers what is no duration, leaves the default', () => {
-  const half = (backoff: () => string) => waitMs(backoff as () => '1s', 1, error, 0, now);
+  const half = (backoff: () => string) =>
+    waitMs(backoff as () => '1s', { attempt: 1, error, random: 0, now });
   assert.equal(
     half(() => 'soon'),
     2_500,

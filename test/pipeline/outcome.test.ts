@@ -48,7 +48,7 @@ const policy = {
   backoff: { initial: '10s', factor: 2, jitter: false },
 } as const;
 function happens(outcome: Decisive, job = record) {
-  const decided = decide(outcome, job, policy, now, 0.5);
+  const decided = decide(outcome, job, { policy, now, random: 0.5 });
   return { record: decided, ...consequences(decided, message, queues) };
 }
 
@@ -249,13 +249,11 @@ describe('decide', () => {
   });
 
   test('an ordered job keeps its message and tries again in its place', () => {
-    const decided = decide(
-      { kind: 'threw', error: failure },
-      record,
-      { ...policy, ordered: true },
+    const decided = decide({ kind: 'threw', error: failure }, record, {
+      policy: { ...policy, ordered: true },
       now,
-      0,
-    );
+      random: 0,
+    });
     assert.deepEqual([decided.attempt, decided.turn], [3, 2]);
     const follows = consequences(decided, message, queues);
     assert.deepEqual(follows, { sends: [], message: { kind: 'again' } });
@@ -265,13 +263,17 @@ describe('decide', () => {
     const ordered = { ...policy, ordered: true };
     const undoable = { ...record, attempt: 3, undoable: true as const };
     for (const outcome of [{ kind: 'threw', error: failure }, { kind: 'cancelled' }] as const) {
-      const decided = decide(outcome, undoable, ordered, now, 0);
+      const decided = decide(outcome, undoable, { policy: ordered, now, random: 0 });
       assert.deepEqual([decided.state, decided.turn], ['queued', 2]);
       const again = { kind: 'undo-failed', step: 'pay', error: failure } as const;
-      assert.equal(decide(again, decided, ordered, now, 0).turn, 2);
+      assert.equal(decide(again, decided, { policy: ordered, now, random: 0 }).turn, 2);
     }
     const buried = { kind: 'given-up', reason: 'r', description: 'd' } as const;
-    assert.equal(decide(buried, undoable, ordered, now, 0).turn, 3, 'its message is gone');
+    assert.equal(
+      decide(buried, undoable, { policy: ordered, now, random: 0 }).turn,
+      3,
+      'its message is gone',
+    );
   });
 
   test('a parent that fails takes along the children that have not ended', () => {
@@ -322,7 +324,11 @@ describe('decide', () => {
     const days = { ...policy, backoff: { initial: '3d', max: '3d', jitter: false } } as const;
     const hoursUntil = (ordered: boolean) => {
       const outcome = { kind: 'threw', error: failure } as const;
-      const { runAt = '' } = decide(outcome, record, { ...days, ordered }, now, 0);
+      const { runAt = '' } = decide(outcome, record, {
+        policy: { ...days, ordered },
+        now,
+        random: 0,
+      });
       return (Date.parse(runAt) - now.getTime()) / 3_600_000;
     };
     assert.deepEqual([hoursUntil(true), hoursUntil(false)], [12, 72]);

@@ -6,20 +6,23 @@ import { isDuration, toMs } from '../model/duration.ts';
 const longestAskedMs = 24 * 3_600_000;
 const byDefault = { initial: '5s' } as const;
 
+interface Failure {
+  /** The one that failed, from 1. */
+  attempt: number;
+  error: Error;
+  /** In [0, 1). */
+  random: number;
+  now: Date;
+}
+
 /**
- * Milliseconds to wait before the attempt after `attempt` (from 1). `random` is in [0, 1).
+ * Milliseconds to wait before the next attempt.
  *
  * Exponential with jitter over the upper half: AWS' "Exponential Backoff And Jitter" shows why waits
  * that are alike come back alike. Never an error of its own: it is asked for when an attempt has
  * failed already.
  */
-export function waitMs(
-  backoff: Backoff,
-  attempt: number,
-  error: Error,
-  random: number,
-  now: Date,
-): number {
+export function waitMs(backoff: Backoff, { attempt, error, random, now }: Failure): number {
   const asked = error instanceof RetryAfterError ? msUntil(error.retryAfter, now) : Number.NaN;
   if (!Number.isNaN(asked)) return Math.min(Math.max(0, asked), longestAskedMs);
   return Math.round(ownMs(backoff, attempt, error, random));

@@ -12,6 +12,7 @@ import { toMs } from '../model/duration.ts';
 import { type ErrorRecord, toErrorRecord } from '../model/error-record.ts';
 import type { EndedRecord } from '../model/event.ts';
 import {
+  type Ending,
   type FailedAttempt,
   type JobRecord,
   nextTurn,
@@ -53,14 +54,16 @@ export const policyOf = (types: Pick<JobTypes, 'find'>, { type }: JobRecord) =>
 /** What leaves a trace in the record. */
 export type Decisive = Exclude<AttemptOutcome, { kind: 'stopping' | 'lock-lost' }>;
 
-/** The record that follows; `random` in [0, 1) spreads the backoff. */
-export function decide(
-  outcome: Decisive,
-  job: JobRecord,
-  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
-  now: Date,
-  random: number,
-): JobRecord {
+/** By what an outcome is judged; `random` in [0, 1) spreads the backoff. */
+export interface Ruling {
+  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>;
+  now: Date;
+  random: number;
+}
+
+/** The record that follows. */
+export function decide(outcome: Decisive, job: JobRecord, by: Ruling): JobRecord {
+  const { policy, now } = by;
   switch (outcome.kind) {
     case 'returned':
       return finish(job, 'succeeded', now, { result: outcome.result });
@@ -68,10 +71,10 @@ export function decide(
       return goToWait(job, outcome, now);
     case 'threw':
     case 'timed-out':
-      return fail(job, outcome.error, policy, now, random);
+      return fail(job, outcome.error, by);
     case 'undone':
     case 'undo-failed':
-      return goOnUndoing(job, outcome, policy, now, random);
+      return goOnUndoing(job, outcome, by);
     case 'cancelled':
       return cancelled(job, now, policy);
     case 'expired':
@@ -91,7 +94,7 @@ export function decide(
         code: 'delivery_limit_exceeded',
       };
       // Its message is gone: what is to be undone needs another.
-      return end(job, 'failed', now, error, { ordered: false });
+      return end(job, { state: 'failed', error }, { now, policy: { ordered: false } });
     }
   }
 }
@@ -142,24 +145,23 @@ function markSent({ children }: JobRecord, waits: Waits): Pick<JobRecord, 'child
   return { children: Object.fromEntries(marked) };
 }
 
-function fail(
-  job: JobRecord,
-  error: Error,
-  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
-  now: Date,
-  random: number,
-): JobRecord {
+function fail(job: JobRecord, error: Error, by: Ruling): JobRecord {
+  const { policy, now } = by;
   if (job.cancelRequestedAt) return cancelled(job, now, policy);
   const { startedAt: _, ...rest } = { ...job, history: withFailure(job, error, now) };
   const tries = job.attempt - (job.triedBefore ?? 0);
   if (error instanceof NonRetryableError || tries >= policy.attempts)
-    return end({ ...job, history: rest.history }, 'failed', now, toErrorRecord(error), policy);
+    return end(
+      { ...job, history: rest.history },
+      { state: 'failed', error: toErrorRecord(error) },
+      by,
+    );
   return {
     ...rest,
     state: 'queued',
     attempt: job.attempt + 1,
     ...turnAfter(job, policy),
-    runAt: afterBackoff(policy, tries, error, random, now),
+    runAt: afterBackoff(tries, error, by),
     error: toErrorRecord(error),
   };
 }
@@ -170,28 +172,25 @@ const turnAfter = (job: JobRecord, { ordered }: Pick<Policy, 'ordered'>) =>
 
 const orderedWaitMs = 12 * 3_600_000;
 
-function afterBackoff(
-  { backoff, ordered }: Pick<Policy, 'backoff' | 'ordered'>,
-  tries: number,
-  error: Error,
-  random: number,
-  now: Date,
-): string {
-  const ms = waitMs(backoff, tries, error, random, now);
+function afterBackoff(tries: number, error: Error, { policy, random, now }: Ruling): string {
+  const { backoff, ordered } = policy;
+  const ms = waitMs(backoff, { attempt: tries, error, random, now });
   // It is the same delivery that waits, and the broker hands it over ten times at most.
   return new Date(now.getTime() + (ordered ? Math.min(ms, orderedWaitMs) : ms)).toISOString();
 }
 
 export const cancelled = (job: JobRecord, now: Date, policy: Pick<Policy, 'ordered'>): JobRecord =>
-  end(job, 'cancelled', now, toErrorRecord(new JobCancelledError(job.id)), policy);
+  end(
+    job,
+    { state: 'cancelled', error: toErrorRecord(new JobCancelledError(job.id)) },
+    { now, policy },
+  );
 
 /** The end, or the way to it when steps are to be undone first. */
 function end(
   job: JobRecord,
-  state: 'failed' | 'cancelled',
-  now: Date,
-  error: ErrorRecord,
-  policy: Pick<Policy, 'ordered'>,
+  { state, error }: Pick<Ending, 'state' | 'error'>,
+  { now, policy }: { now: Date; policy: Pick<Policy, 'ordered'> },
 ): JobRecord {
   if (!job.undoable || job.ending) return finish(job, state, now, { error });
   const { runAt: _r, waits: _w, ...rest } = job;
@@ -202,10 +201,9 @@ function end(
 function goOnUndoing(
   job: JobRecord,
   outcome: Decisive & { kind: 'undone' | 'undo-failed' },
-  policy: Pick<Policy, 'attempts' | 'backoff' | 'ordered'>,
-  now: Date,
-  random: number,
+  by: Ruling,
 ): JobRecord {
+  const { policy, now } = by;
   const ending = job.ending ?? { state: 'failed', error: { name: 'Error', message: '' }, tries: 0 };
   if (outcome.kind === 'undone') {
     // What was given up is still to be undone should the job be started again.
@@ -222,7 +220,7 @@ function goOnUndoing(
     const given = { step, at: now.toISOString(), error: brief(error) };
     return { ...next, undone: [...(job.undone ?? []), given], ending: { ...ending, tries: 0 } };
   }
-  const runAt = afterBackoff(policy, tries, error, random, now);
+  const runAt = afterBackoff(tries, error, by);
   return { ...next, runAt, ending: { ...ending, tries, step } };
 }
 

@@ -136,7 +136,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   const lease = new Lease(app, stored, app.newOwner());
   const now = app.clock.now();
   const decided = await writeOutcome(app, lease, delivery, (newest) =>
-    decide(outcome, newest, noRetries, now, 0),
+    decide(outcome, newest, { policy: noRetries, now, random: 0 }),
   );
   await settle(app, decided, job, delivery);
   const what =

@@ -203,7 +203,7 @@ async function runAttempt(
     const started = handlerRan(outcome) ? { startedAt } : {};
     const policy = of.known?.policy ?? noRetries;
     const decided = await writeOutcome(worker, lease, of.delivery, (newest) =>
-      decide(outcome, { ...started, ...newest }, policy, now, random),
+      decide(outcome, { ...started, ...newest }, { policy, now, random }),
     );
     isDecided = true;
     return decided;

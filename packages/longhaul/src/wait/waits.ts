@@ -23,8 +23,8 @@ export function createWaits(run: Run): Waits {
       begin(run, what);
       return act();
     });
-  const group = (name: string, ...rest: [readonly JobRequest[], number | undefined, boolean]) =>
-    watch(`Children '${name}'`, () => outcomesOf(run, name, ...rest));
+  const group = (name: string, asked: Asked) =>
+    watch(`Children '${name}'`, () => outcomesOf(run, name, asked));
   return {
     sleep(...args: [Duration] | [string, Duration]) {
       const [name, duration] = args.length === 2 ? args : [`sleep ${++unnamed}`, args[0]];
@@ -32,9 +32,10 @@ export function createWaits(run: Run): Waits {
     },
     event: (name, options = {}) =>
       watch(`Event '${name}'`, () => event(run, name, options.timeout)) as never,
-    children: (name, requests, { limit } = {}) => group(name, requests, limit, false) as never,
+    children: (name, requests, { limit } = {}) =>
+      group(name, { requests, limit, settled: false }) as never,
     childrenSettled: (name, requests, { limit } = {}) =>
-      group(name, requests, limit, true) as never,
+      group(name, { requests, limit, settled: true }) as never,
   };
 }
 
@@ -121,15 +122,19 @@ async function event(run: Run, name: string, timeout: Duration | undefined): Pro
 
 type Kept = { ok: true; result: unknown } | { ok: false; error: { name: string; message: string } };
 
+/** What the handler asked of a group of children. */
+interface Asked {
+  requests: readonly JobRequest[];
+  /** How many of them run at once. */
+  limit: number | undefined;
+  /** All are awaited, whatever becomes of them. */
+  settled: boolean;
+}
+
 /** What became of each; unless they are to be settled, the first that failed is thrown. */
-async function outcomesOf(
-  run: Run,
-  name: string,
-  requests: readonly JobRequest[],
-  limit: number | undefined,
-  settled: boolean,
-): Promise<unknown[]> {
+async function outcomesOf(run: Run, name: string, asked: Asked): Promise<unknown[]> {
   const { checkpoint, suspension } = run;
+  const { requests, settled } = asked;
   const met = checkpoint.visit('children', name);
   // Started again, the job sends it anew.
   const isOfBefore = met?.value && !run.undo && !groupNamed(run.lease.record, name);
@@ -153,7 +158,7 @@ async function outcomesOf(
     return [];
   }
   const order = () => checkpoint.orderOf(name);
-  const sent = () => groupOf(run, name, requests, limit, settled);
+  const sent = () => groupOf(run, name, asked);
   const group = await orFail(run, 'children', name, sent).catch(async (error: unknown) => {
     await suspension.inOrder(order());
     throw error;
@@ -168,9 +173,7 @@ async function outcomesOf(
 async function groupOf(
   run: Run,
   name: string,
-  requests: readonly JobRequest[],
-  limit: number | undefined,
-  settled: boolean,
+  { requests, limit, settled }: Asked,
 ): Promise<ChildGroup> {
   const { app, lease, suspension, signal } = run;
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
