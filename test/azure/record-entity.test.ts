@@ -8,7 +8,7 @@ const group = { of: 50_000, at: '', ended: 'A'.repeat(8_400), done: 0, failed: [
 const record: JobRecord = {
   id: '7zzwfn1abc00000000000000',
   type: 'test',
-  state: 'failed',
+  state: 'queued',
   lane: 'standard',
   queue: 'standard',
   createdAt: '2026-11-21T12:00:00.000Z',

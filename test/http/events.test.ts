@@ -84,11 +84,14 @@ const look = async () => {
   await settled();
 };
 
+// None of these expires.
+const late = '2099-01-01T00:00:00.000Z';
+
 const record = (more: Partial<JobRecord>): JobRecord => ({
   ...{ id: idOfOccurrence('watched', new Date(now)), type: 't', state: 'queued' },
   ...{ lane: 'standard', queue: 'standard', createdAt: new Date(now).toISOString() },
   ...{ attempt: 1, turn: 1 },
-  ...more,
+  ...(more as object),
 });
 
 test('turns that come and go between two looks are told', async () => {
@@ -97,11 +100,12 @@ test('turns that come and go between two looks are told', async () => {
   const stream = events(await ask(`/jobs/${first.id}/events`));
   await stream.take(1);
   // Runs, waits, is woken, runs, waits, is woken, runs, ends.
-  const again = (one: JobRecord) => woken({ ...one, state: 'waiting' }, true);
+  const again = (one: JobRecord) => woken({ ...one, state: 'waiting', waits: {} }, true);
   const twice = again(again(first));
   world.change({
     ...{ ...twice, state: 'succeeded', startedAt: first.createdAt },
     finishedAt: first.createdAt,
+    keepUntil: late,
   });
   await look();
   const turn = ['queued', 'running', 'waiting'];
@@ -120,7 +124,13 @@ test('a failure and a new start between two looks are told', async () => {
   const stream = events(await ask(`/jobs/${first.id}/events`));
   await stream.take(2);
   const finishedAt = first.createdAt;
-  world.change({ ...first, state: 'failed', finishedAt, input: { json: '{}' } });
+  world.change({
+    ...first,
+    state: 'failed',
+    finishedAt,
+    keepUntil: late,
+    input: { json: '{}' },
+  });
   await retry(world.app(), first.id);
   await look();
   const told = (await stream.take(4)).map(({ data }) => data['state']);
@@ -175,7 +185,12 @@ test('a stream ends by itself, and goes on for who comes back', async () => {
   const [first] = await stream.take(1);
   for (const run of [...ends]) run();
   await assert.rejects(stream.take(2), /1 of 2 came/, 'it is over');
-  world.change({ ...watched, state: 'succeeded', finishedAt: watched.createdAt });
+  world.change({
+    ...watched,
+    state: 'succeeded',
+    finishedAt: watched.createdAt,
+    keepUntil: late,
+  });
   const back = events(await ask(`/jobs/${watched.id}/events`, first?.id));
   await look();
   const rest = (await back.take(1)).map(({ data }) => data['state']);

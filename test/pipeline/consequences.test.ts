@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { consequences, settlementOf } from '#longhaul/fate/consequences.js';
-import type { EndedRecord } from '#longhaul/model/event.js';
-import type { JobRecord } from '#longhaul/model/job-record.js';
+import type { EndedRecord, JobRecord } from '#longhaul/model/job-record.js';
 import type { JobMessage } from '#longhaul/model/message.js';
 
 const id = '7zzwfn1abc00000000000000';
@@ -18,7 +17,11 @@ const message: JobMessage = {
 const lane = (name: string) => ({ name, plain: name, keyed: `${name}-keyed` });
 const lanes = [lane('urgent'), lane('standard')] as never;
 const follow = (of: Partial<JobRecord>, more: object = {}) =>
-  consequences({ ...record, ...of }, message, { completions: 'completions', lanes, ...more });
+  consequences({ ...record, ...of } as JobRecord, message, {
+    completions: 'completions',
+    lanes,
+    ...more,
+  });
 const failed = { state: 'failed', error: { name: 'Error', message: 'm' } } as const;
 
 describe('a message of an earlier turn', () => {

@@ -233,7 +233,13 @@ describe('children of a parent that is cancelled', () => {
     const { record } = await submit(world.app(), parent.with({}));
     const { id } = record;
     const group = { of: 1, at: record.createdAt, turn: 1, ended: '', done: 0, failed: [] };
-    world.change({ ...record, state: 'cancelled', children: { parts: group } });
+    world.change({
+      ...record,
+      state: 'cancelled',
+      finishedAt: '',
+      keepUntil: '',
+      children: { parts: group },
+    });
     const message = {
       ...{ id: idOfChild(id, 'parts', group, 0), type: 'child', attempt: 1, turn: 1 },
       ...{ queue: 'standard', contentType: 'application/json', body: Buffer.from('{}') },

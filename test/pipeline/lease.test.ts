@@ -45,7 +45,7 @@ function records(first?: JobRecord) {
     /** Another writer, which does what it likes. */
     change(change: Partial<JobRecord>) {
       stored = {
-        record: { ...(stored?.record ?? queued), ...change },
+        record: { ...(stored?.record ?? queued), ...change } as JobRecord,
         etag: String(Number(stored?.etag ?? 0) + 1),
       };
     },
@@ -59,7 +59,12 @@ function records(first?: JobRecord) {
 }
 
 const running = (record: JobRecord): JobRecord => ({ ...record, state: 'running' });
-const succeeded = (record: JobRecord): JobRecord => ({ ...record, state: 'succeeded' });
+const succeeded = (record: JobRecord): JobRecord => ({
+  ...record,
+  state: 'succeeded',
+  finishedAt: '',
+  keepUntil: '',
+});
 
 test('a worker that lost its job to another writes nothing more', async () => {
   const store = records(queued);

@@ -215,7 +215,7 @@ const table: Row[] = [
 describe('decide', () => {
   for (const row of table)
     test(`${row.what}: ${row.state}, ${row.message}`, () => {
-      const decided = happens(row.outcome, { ...record, ...row.job });
+      const decided = happens(row.outcome, { ...record, ...row.job } as JobRecord);
       assert.equal(decided.record.state, row.state);
       assert.deepEqual(
         decided.sends.map(({ queue }) => queue),
@@ -377,7 +377,7 @@ describe('decide', () => {
 describe('consequences', () => {
   for (const { what, outcome, job } of table)
     test(`what follows from "${what}" follows again from its record alone`, () => {
-      const decided = happens(outcome, { ...record, ...job });
+      const decided = happens(outcome, { ...record, ...job } as JobRecord);
       const again = consequences(decided.record, message, queues);
       const ids = (sends: readonly { messageId: string }[]) =>
         sends.map(({ messageId }) => messageId);

@@ -18,11 +18,12 @@ function known(unique: Parameters<typeof typeOf>[1]) {
   return type ?? assert.fail();
 }
 
-const record = (state: State, more: Partial<JobRecord> = {}): JobRecord => ({
-  ...{ id: 'j', type: 'test', state, lane: 'standard', queue: 'standard' },
-  ...{ createdAt: ago(60_000), attempt: 1, turn: 1 },
-  ...more,
-});
+const record = (state: State, more: Partial<JobRecord> = {}) =>
+  ({
+    ...{ id: 'j', type: 'test', state, lane: 'standard', queue: 'standard' },
+    ...{ createdAt: ago(60_000), attempt: 1, turn: 1 },
+    ...more,
+  }) as JobRecord;
 const ended = { startedAt: ago(50_000), finishedAt: ago(40_000) };
 const states: State[] = ['scheduled', 'queued', 'running', 'waiting', 'succeeded', 'failed'];
 

@@ -195,7 +195,7 @@ describe('a run that is over holds up none', () => {
         lane: 'standard',
         queue: 'standard',
       },
-      ...{ createdAt: at, finishedAt: at, attempt: 1, turn: 1 },
+      ...{ createdAt: at, finishedAt: at, keepUntil: at, attempt: 1, turn: 1 },
     });
     app.notes.claim = async () => 'standing';
     await putSchedule(app, 's', lasting(1, { every: '1m' }));
@@ -432,7 +432,7 @@ describe('a run that no due time meets is looked up after ten minutes', () => {
   test('it waits for something, however long', async () => {
     const one = await ended();
     const record = one.world.record(one.schedule.running?.job ?? '') ?? assert.fail();
-    one.world.keep({ ...record, state: 'waiting' });
+    one.world.keep({ ...record, state: 'waiting', waits: {} });
     await one.after(24 * 60 * minute);
     assert.equal(one.schedule.history[0]?.state, 'running');
   });

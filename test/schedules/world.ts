@@ -321,7 +321,7 @@ export class Schedulers {
       run.endedAt = this.now;
       run.state = fails ? 'failed' : 'succeeded';
       const finishedAt = new Date(this.now + this.workerSkew).toISOString();
-      this.keep({ ...record, state: run.state, finishedAt });
+      this.keep({ ...record, state: run.state, finishedAt, keepUntil: finishedAt } as JobRecord);
       const after = this.toldAfter();
       if (after !== undefined) this.at(this.now + after, () => this.#tell(run, finishedAt));
     });

@@ -1,5 +1,5 @@
 /** What the rules need from outside, in few methods; `azure/` keeps them on the real services. */
-import type { EndState, JobRecord, State } from './model/job-record.ts';
+import type { EndedRecord, EndState, JobRecord, State } from './model/job-record.ts';
 import type { IncomingMessage, OutgoingMessage } from './model/message.ts';
 import type { Schedule } from './model/schedule.ts';
 
@@ -51,9 +51,9 @@ export interface Removed {
 /** Records that have expired. */
 export interface Removal {
   /** Those of a partition whose `keepUntil` has passed. */
-  expired(partition: string, now: Date): Promise<JobRecord[]>;
+  expired(partition: string, now: Date): Promise<EndedRecord[]>;
   /** Removes records of a partition; a tombstone each stays. */
-  remove(partition: string, records: readonly JobRecord[]): Promise<void>;
+  remove(partition: string, records: readonly EndedRecord[]): Promise<void>;
   /** What is left of a record that was removed; undefined if there never was one, or long ago. */
   removed(id: string): Promise<Removed | undefined>;
   /** Removes the tombstones of records that were removed before. */

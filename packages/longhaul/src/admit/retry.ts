@@ -4,8 +4,7 @@ import { validate } from '../define/validate.ts';
 import { ConflictError, EqualJobError, JobNotFailedError } from '../errors.ts';
 import { endMessages } from '../fate/consequences.ts';
 import { sendAll } from '../fate/settle.ts';
-import type { EndedRecord } from '../model/event.ts';
-import { type JobRecord, nextTurn } from '../model/job-record.ts';
+import { type EndedRecord, type JobRecord, nextTurn } from '../model/job-record.ts';
 import { fromRecord, type JobMessage, toMessage } from '../model/message.ts';
 import type { Log } from '../ports.ts';
 import { withdraw } from '../record/announce.ts';
@@ -25,7 +24,7 @@ export async function retry(app: Submitting & { log: Log }, id: string): Promise
     throw new JobNotFailedError(id, record.state);
   const content = bodyOf(record.input);
   await refuseEqual(app, record, content);
-  await tellAgain(app, record as EndedRecord);
+  await tellAgain(app, record);
   await app.queue.send(toMessage(fromRecord(startedAgain(record), content)));
   try {
     const { record: started } = await app.records.write(startedAgain(record), etag);
@@ -46,7 +45,7 @@ const knownMs = 50 * 60_000;
 
 /** Whoever ended it may have died before it told so, and will find a job that was started again. */
 async function tellAgain(app: Submitting & { log: Log }, record: EndedRecord): Promise<void> {
-  if (app.clock.now().getTime() - Date.parse(record.finishedAt ?? '') > knownMs) return;
+  if (app.clock.now().getTime() - Date.parse(record.finishedAt) > knownMs) return;
   await sendAll(app, endMessages(record, app.topology));
 }
 

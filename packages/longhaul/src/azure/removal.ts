@@ -1,7 +1,7 @@
 /** Expired records, and the tombstones that say so for a while. */
 import { odata, type TableClient } from '@azure/data-tables';
 import { tableKeyOf } from '../model/id.ts';
-import type { EndState, JobRecord } from '../model/job-record.ts';
+import type { EndedRecord, EndState } from '../model/job-record.ts';
 import type { Removal } from '../ports.ts';
 import { fromEntity } from './record-entity.ts';
 import { isMissing } from './status.ts';
@@ -21,9 +21,9 @@ export function createRemoval(
     async expired(partition, now) {
       await ready;
       const filter = odata`PartitionKey eq ${partition} and keepUntil le ${now.toISOString()}`;
-      const found: JobRecord[] = [];
+      const found: EndedRecord[] = [];
       for await (const entity of table.listEntities({ queryOptions: { filter } }))
-        found.push(fromEntity(entity));
+        found.push(fromEntity(entity) as EndedRecord);
       return found;
     },
     async remove(partition, records) {

@@ -4,9 +4,9 @@
  */
 
 import { defaultLane } from '../define/catalogue.ts';
-import { type EndedRecord, toCallbackMessage, toEventMessage } from '../model/event.ts';
+import { toCallbackMessage, toEventMessage } from '../model/event.ts';
 import { idOfChild } from '../model/id.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { type EndedRecord, hasEnded, isEnded, type JobRecord } from '../model/job-record.ts';
 import { toSignalMessage } from '../model/job-signal.ts';
 import {
   type IncomingMessage,
@@ -55,13 +55,11 @@ export function consequences(
 ): { sends: OutgoingMessage[]; message: Settlement } {
   const { turn, attempt, runAt, waits, id } = record;
   // Told again whatever turn asks: who ended it may have died before it told.
-  if (hasEnded(record.state)) {
-    const ended = record as EndedRecord;
+  if (isEnded(record))
     return {
-      sends: endMessages(ended, topology),
-      message: turn > message.turn ? complete : settlementOf(ended),
+      sends: endMessages(record, topology),
+      message: turn > message.turn ? complete : settlementOf(record),
     };
-  }
   if (turn > message.turn) {
     // Once the next turn runs, its message has been sent.
     if (record.state !== 'queued' || turn > message.turn + 1)

@@ -10,8 +10,8 @@ import {
 } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
 import { type ErrorRecord, toErrorRecord } from '../model/error-record.ts';
-import type { EndedRecord } from '../model/event.ts';
 import {
+  type EndedRecord,
   type Ending,
   type FailedAttempt,
   type JobRecord,

@@ -6,8 +6,7 @@
  * recognises. The delivery is answered last: until then it comes back to whoever takes it next.
  */
 import { isRefusal } from '../errors.ts';
-import type { EndedRecord } from '../model/event.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { type EndedRecord, isEnded, type JobRecord } from '../model/job-record.ts';
 import type { JobMessage, OutgoingMessage } from '../model/message.ts';
 import { laneOf } from '../model/topology.ts';
 import type { Blobs, Clock, Delivery, KeyValueStore, Log, Queue } from '../ports.ts';
@@ -45,7 +44,7 @@ export async function writeOutcome(
     const next = withoutStarts(decide(newest));
     return input && needsInput(next) ? { ...next, input } : next;
   });
-  if (hasEnded(decided.state)) notify(decided.state, decided);
+  if (isEnded(decided)) notify(decided.state, decided);
   else if (decided.attempt > attempt) notify('retried', decided);
   return decided;
 }
@@ -67,7 +66,7 @@ export async function settle(
   const follows = consequences(decided, message, app.topology);
   // Crash here: the next delivery finds the record decided and does the rest.
   await sendAll(app, follows.sends);
-  if (hasEnded(decided.state)) await announce(app.notes, decided, app.clock.now());
+  if (isEnded(decided)) await announce(app.notes, decided, app.clock.now());
   // Crash here: the same, and the broker drops the second copy of each send.
   await answer(delivery, follows.message);
   if (follows.message.kind === 'dead-letter') app.notify('dead-lettered', decided);
@@ -75,10 +74,10 @@ export async function settle(
 }
 
 /** For a job that ended without a worker. */
-export async function sendEndMessages(app: Settling, ended: JobRecord): Promise<void> {
-  await sendAll(app, endMessages(ended as EndedRecord, app.topology));
+export async function sendEndMessages(app: Settling, ended: EndedRecord): Promise<void> {
+  await sendAll(app, endMessages(ended, app.topology));
   await announce(app.notes, ended, app.clock.now());
-  app.notify(ended.state as EndedRecord['state'], ended);
+  app.notify(ended.state, ended);
 }
 
 export async function sendAll(

@@ -66,7 +66,7 @@ type Put = [
   name: string,
   /** As JSON text. */
   what: { value: string } | { cursor: string },
-  also: Partial<JobRecord>,
+  also: Pick<JobRecord, 'progress'>,
   more?: Pick<Entry, 'after' | 'undo'>,
 ];
 type Change = (record: JobRecord) => JobRecord;

@@ -1,6 +1,6 @@
 /** The CloudEvents 1.0 event by which a job's end is told: reply, completion, later callbacks. */
 import { CloudEvent } from 'cloudevents';
-import { type EndState, hasEnded, type JobRecord } from './job-record.ts';
+import { type EndedRecord, type EndState, hasEnded, type JobRecord } from './job-record.ts';
 import { type OutgoingMessage, ours } from './message.ts';
 import { messageIdOf, pathOfJob } from './names.ts';
 
@@ -8,8 +8,6 @@ export const eventContentType = 'application/cloudevents+json';
 
 /** The job type that tells an end to an HTTP address. */
 export const callbackType = 'longhaul.callback';
-
-export type EndedRecord = JobRecord & { state: EndState };
 
 // A job that was started again ends again: another event.
 const again = ({ triedBefore }: JobRecord) => (triedBefore ? [triedBefore] : []);

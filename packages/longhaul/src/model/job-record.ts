@@ -109,11 +109,10 @@ export interface UndoneStep {
   error?: Pick<ErrorRecord, 'name' | 'message' | 'code'>;
 }
 
-/** All times are ISO 8601 in UTC. */
-export interface JobRecord extends Provenance {
+/** What is kept whatever the state. All times are ISO 8601 in UTC. */
+interface Known extends Provenance {
   id: string;
   type: string;
-  state: State;
   lane: string;
   queue: string;
   key?: string;
@@ -172,6 +171,27 @@ export interface JobRecord extends Provenance {
   /** Counts the owner's writes, so that it knows its own. */
   writes?: number;
 }
+
+/** Its message is in a lane, or a worker has it. */
+export interface OpenRecord extends Known {
+  state: 'scheduled' | 'queued' | 'running';
+}
+
+/** No message is in a lane: it goes on when a signal comes. */
+export interface WaitingRecord extends Known {
+  state: 'waiting';
+  waits: Waits;
+}
+
+export interface EndedRecord extends Known {
+  state: EndState;
+  finishedAt: string;
+  keepUntil: string;
+}
+
+export type JobRecord = OpenRecord | WaitingRecord | EndedRecord;
+
+export const isEnded = (record: JobRecord): record is EndedRecord => hasEnded(record.state);
 
 const passedListed = 20;
 

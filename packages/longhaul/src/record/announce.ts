@@ -1,6 +1,6 @@
 /** The ends of jobs by who asked for them, so that a page can say "your report is ready". */
 import { createHash } from 'node:crypto';
-import type { JobRecord } from '../model/job-record.ts';
+import type { EndedRecord } from '../model/job-record.ts';
 import { endOf } from '../model/names.ts';
 import type { KeyValueStore } from '../ports.ts';
 
@@ -21,9 +21,13 @@ const kindOf = (requestedBy: string) =>
  * Nothing for a job of which nobody says who asked for it, and for one that has expired: nobody would
  * take it away again. Done twice it is done once.
  */
-export async function announce(notes: KeyValueStore, record: JobRecord, now: Date): Promise<void> {
+export async function announce(
+  notes: KeyValueStore,
+  record: EndedRecord,
+  now: Date,
+): Promise<void> {
   const { id, type, state, requestedBy, finishedAt, keepUntil } = record;
-  if (!requestedBy || !finishedAt || (keepUntil && new Date(keepUntil) <= now)) return;
+  if (!requestedBy || new Date(keepUntil) <= now) return;
   const value = JSON.stringify({ job: id, type, state, finishedAt });
   await notes.write(kindOf(requestedBy), endOf(id, finishedAt), value);
 }
@@ -44,7 +48,7 @@ export async function* announcedAfter(
   }
 }
 
-export async function withdraw(notes: KeyValueStore, record: JobRecord): Promise<void> {
-  const { id, requestedBy, finishedAt = '' } = record;
+export async function withdraw(notes: KeyValueStore, record: EndedRecord): Promise<void> {
+  const { id, requestedBy, finishedAt } = record;
   if (requestedBy) await notes.remove(kindOf(requestedBy), endOf(id, finishedAt));
 }

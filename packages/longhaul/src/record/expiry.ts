@@ -6,7 +6,7 @@
  * the two, somebody looks in vain.
  */
 import { tableKeyOf } from '../model/id.ts';
-import type { JobRecord } from '../model/job-record.ts';
+import type { EndedRecord } from '../model/job-record.ts';
 import { folderOf } from '../model/names.ts';
 import type { Blobs, Clock, KeyValueStore, Records, Removal } from '../ports.ts';
 import { withdraw } from './announce.ts';
@@ -114,7 +114,7 @@ async function removeOf(app: Expiring, partition: string, now: Date): Promise<nu
 const atOnce = 20;
 
 /** Its blobs, and what it claimed. */
-async function removeTraces({ blobs, notes }: Expiring, record: JobRecord): Promise<void> {
+async function removeTraces({ blobs, notes }: Expiring, record: EndedRecord): Promise<void> {
   const { id, claims } = record;
   await withdraw(notes, record);
   await blobs.removeAll(folderOf(id));

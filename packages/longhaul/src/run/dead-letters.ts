@@ -9,8 +9,7 @@ import { BadMessageError, isRefusal } from '../errors.ts';
 import { isAlreadyDecided, isCopy, settlementOf } from '../fate/consequences.ts';
 import { type Decisive, decide, noRetries } from '../fate/outcome.ts';
 import { settle, writeOutcome } from '../fate/settle.ts';
-import type { EndedRecord } from '../model/event.ts';
-import { hasEnded } from '../model/job-record.ts';
+import { type EndedRecord, isEnded } from '../model/job-record.ts';
 import type { DeadLetter, Delivery, Stored } from '../ports.ts';
 import { Lease } from '../record/lease.ts';
 import type { Working } from './attempt.ts';
@@ -117,8 +116,7 @@ async function bury(app: Working, { message, reason, description }: DeadLetter):
   const delivery = alreadySettled(message);
   if (isAlreadyDecided(stored.record, job)) {
     // Ours, and settled after its sends.
-    if (hasEnded(stored.record.state) && reasonOf(stored.record as EndedRecord) === reason)
-      return false;
+    if (isEnded(stored.record) && reasonOf(stored.record) === reason) return false;
     // Decided since, by one that may have died before it told so.
     await settle(app, stored.record, job, delivery);
     return false;

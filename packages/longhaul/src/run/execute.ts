@@ -108,7 +108,7 @@ async function tryDeliver(
 async function tellRemoved(worker: Working, message: JobMessage): Promise<void> {
   const { state, at } = (await worker.removal.removed(message.id)) ?? {};
   if (!state || at === undefined) return;
-  const ended = { ...fromMessageAlone(worker, message), state, finishedAt: at };
+  const ended = { ...fromMessageAlone(worker, message), state, finishedAt: at, keepUntil: at };
   await sendAll(worker, endMessages(ended, worker.topology));
 }
 

@@ -3,7 +3,7 @@
 import type { JobTypes, KnownType } from '../define/catalogue.ts';
 import { toMs } from '../model/duration.ts';
 import { idOfOccurrence } from '../model/id.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { isEnded, type JobRecord } from '../model/job-record.ts';
 import { isHeldUp, type Schedule } from '../model/schedule.ts';
 import type { Clock, Log, Records, Removal } from '../ports.ts';
 import { ended, missedFirst, sentBefore, stillRunning } from './plan.ts';
@@ -40,7 +40,7 @@ async function askedOfRun(app: Watching, schedule: Schedule): Promise<Schedule> 
   const isOverdue = new Date(running.watchAt) <= now;
   if (!isMet && !isOverdue) return schedule;
   const record = (await app.records.read(running.job))?.record;
-  if (record && hasEnded(record.state)) return heardFrom(schedule, record, now);
+  if (record && isEnded(record)) return heardFrom(schedule, record, now);
   if (!isOverdue) return schedule;
   const longest = longestMs(app.types.find(schedule.type));
   const tooLong = now.getTime() - new Date(running.since).getTime() > longest;
@@ -68,9 +68,9 @@ const watchForeignMs = 60_000;
 
 /** What the record of a run says of it. */
 export function heardFrom(schedule: Schedule, record: JobRecord, now: Date): Schedule {
-  const { id: job, state, finishedAt } = record;
-  if (hasEnded(state))
-    return ended(schedule, { job, state, at: finishedAt ? new Date(finishedAt) : now }, now);
+  const { id: job } = record;
+  if (isEnded(record))
+    return ended(schedule, { job, state: record.state, at: new Date(record.finishedAt) }, now);
   const isForeign = schedule.running?.job === job && record.schedule !== schedule.id;
   return isForeign ? stillRunning(schedule, now, watchForeignMs) : schedule;
 }

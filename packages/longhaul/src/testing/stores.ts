@@ -3,7 +3,7 @@
 import { ConflictError, NonRetryableError } from '../errors.ts';
 import { isClaimOf } from '../model/claim.ts';
 import { tableKeyOf } from '../model/id.ts';
-import type { EndState, JobRecord } from '../model/job-record.ts';
+import { isEnded, type JobRecord } from '../model/job-record.ts';
 import type { Blobs, KeyValueStore, Records, Removal, Removed, Stored } from '../ports.ts';
 
 /** Makes of each access a call that something may happen to. */
@@ -50,17 +50,16 @@ export class Stores {
         call(() =>
           [...this.records.values()]
             .map(({ record }) => record)
+            .filter(isEnded)
             .filter(
               ({ id, keepUntil }) =>
-                tableKeyOf(id).partition === partition &&
-                keepUntil !== undefined &&
-                new Date(keepUntil) <= now,
+                tableKeyOf(id).partition === partition && new Date(keepUntil) <= now,
             ),
         ),
       remove: (_, records) =>
         call(() => {
-          for (const { id, keepUntil = '', state } of records) {
-            this.tombstones.set(id, { at: keepUntil, state: state as EndState });
+          for (const { id, keepUntil, state } of records) {
+            this.tombstones.set(id, { at: keepUntil, state });
             this.records.delete(id);
           }
         }),

@@ -2,7 +2,7 @@ import type { Submitting } from '../admit/submit.ts';
 import { JobEndedError } from '../errors.ts';
 import { policyOf } from '../fate/outcome.ts';
 import { sendEndMessages } from '../fate/settle.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { hasEnded, isEnded, type JobRecord } from '../model/job-record.ts';
 import { toSignalMessage } from '../model/job-signal.ts';
 import type { Log } from '../ports.ts';
 import { find } from '../record/find.ts';
@@ -29,7 +29,7 @@ export async function cancel(app: Submitting & { log: Log }, id: string): Promis
     const policy = policyOf(app.types, record);
     const { record: written } = await app.records.write(askedToCancel(record, policy, now), etag);
     // Its message still lies in its queue; whoever takes it finds the record ended and tells again.
-    if (hasEnded(written.state)) await sendEndMessages(app, written);
+    if (isEnded(written)) await sendEndMessages(app, written);
     return written;
   });
 }
