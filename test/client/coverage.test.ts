@@ -69,6 +69,9 @@ test('every operation of openapi.json can be asked for', async () => {
   await client.schedules.patch('ID', { enabled: false });
   await client.schedules.remove('ID');
   await client.schedules.run('ID');
+  await client.pauses.list();
+  await client.pauses.pause('type', 'NAME');
+  await client.pauses.resume('type', 'NAME');
   const stack = await testStack();
   try {
     const { paths } = (await (await fetch(`${stack.url}/api/openapi.json`)).json()) as {
@@ -77,7 +80,7 @@ test('every operation of openapi.json can be asked for', async () => {
     const listed = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map(
         (method) =>
-          `${method.toUpperCase()} ${path.replace('{id}', 'ID').replace('{name}', 'NAME')}`,
+          `${method.toUpperCase()} ${path.replace('{id}', 'ID').replace('{name}', 'NAME').replace('{scope}', 'type')}`,
       ),
     );
     const made = new Set(asked.map(({ method, path }) => `${method} ${path}`));

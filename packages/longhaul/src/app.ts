@@ -27,6 +27,7 @@ import { registerExamplePage } from './http/example-page.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
 import { registerDescriptions } from './http/openapi.ts';
+import { registerPauses } from './http/pauses.ts';
 import { registerSchedules } from './http/schedules.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
@@ -37,6 +38,7 @@ import { simulation } from './outbound/simulation.ts';
 import type { Clock } from './ports.ts';
 import { withExpiry } from './record/expiry.ts';
 import { pause } from './record/pause.ts';
+import { Pauses } from './record/pauses.ts';
 import type { Working } from './run/attempt.ts';
 import { ConcurrencyLimiter } from './run/concurrency-limiter.ts';
 import { SessionFairness } from './run/session-fairness.ts';
@@ -92,6 +94,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
     notify: createNotify(on, tally, log),
     checkCallback: (url: string) => checkCallback(url, outbound),
     limiter: new ConcurrencyLimiter(settings.JOBS_AT_ONCE, topology.lanes, clock),
+    pauses: new Pauses(notes, clock),
     turns: new SessionFairness(clock),
     newOwner: () => randomUUID(),
     random: Math.random,
@@ -124,6 +127,7 @@ function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): v
   const api = { ...worker, maxRequestBytes: MAX_REQUEST_BYTES };
   registerJobs(api);
   registerSchedules(api);
+  registerPauses(api);
   registerEvents(api);
   registerExamplePage();
   registerDescriptions(api);

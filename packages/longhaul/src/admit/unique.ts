@@ -71,10 +71,11 @@ export function standsFor(
   { definition, policy }: KnownType,
   now: Date,
 ): boolean {
-  const { state, attempt, startedAt, finishedAt } = record;
+  const { state, attempt, startedAt, finishedAt, waits } = record;
   switch (definition.unique?.until) {
     case 'started':
-      return !startedAt && attempt === 1 && (state === 'scheduled' || state === 'queued');
+      if (startedAt || attempt > 1) return false;
+      return state === 'scheduled' || state === 'queued' || waits?.pause !== undefined;
     case 'finished':
       return !hasEnded(state);
     case 'expiry': {

@@ -6,6 +6,7 @@ import { toMs } from '../model/duration.ts';
 import { hasEnded, type State } from '../model/job-record.ts';
 import { JobCaller } from './caller.ts';
 import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
+import { PausesClient } from './pauses.ts';
 import { SchedulesClient } from './schedules.ts';
 import { Http, type HttpOptions, queryOf, type StreamedEvent } from './transport.ts';
 import {
@@ -78,6 +79,7 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
   /** The ends of the jobs that somebody asked for, as they come. */
   ends(requestedBy: string, options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   readonly schedules: SchedulesClient;
+  readonly pauses: PausesClient;
 }
 
 /** `connect<typeof catalogue>({ url })`: the catalogue is imported as a type only. */
@@ -91,6 +93,7 @@ class HttpCaller<C extends readonly AnyType[]>
 {
   readonly #http: Http;
   readonly schedules: SchedulesClient;
+  readonly pauses: PausesClient;
 
   constructor(http: Http) {
     super((request, options) => {
@@ -106,6 +109,7 @@ class HttpCaller<C extends readonly AnyType[]>
     });
     this.#http = http;
     this.schedules = new SchedulesClient(http);
+    this.pauses = new PausesClient(http);
   }
 
   submit<N extends NamesOf<C>>(

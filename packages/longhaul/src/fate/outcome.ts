@@ -36,6 +36,8 @@ export type AttemptOutcome =
   | { kind: 'given-up'; reason: string; description: string }
   /** The broker gave up on the message, and nothing speaks against the job. */
   | { kind: 'put-back' }
+  /** Its type or lane is paused: it has not begun. */
+  | { kind: 'paused'; pause: string }
   /** The handler waits, and nothing else of it is under way. */
   | { kind: 'waits'; waits: Waits; checkpoint: StoredValue }
   /** All that was to be undone is. */
@@ -87,6 +89,8 @@ export function decide(outcome: Decisive, job: JobRecord, by: Ruling): JobRecord
       return finish(job, 'failed', now, { error: toErrorRecord(outcome.error) });
     case 'put-back':
       return putBack(job, now);
+    case 'paused':
+      return job.cancelRequestedAt ? cancelled(job, now, policy) : parked(job, outcome.pause);
     case 'given-up': {
       const error = {
         name: outcome.reason,
@@ -97,6 +101,11 @@ export function decide(outcome: Decisive, job: JobRecord, by: Ruling): JobRecord
       return end(job, { state: 'failed', error }, { now, policy: { ordered: false } });
     }
   }
+}
+
+function parked(job: JobRecord, pause: string): JobRecord {
+  const { runAt: _, ...rest } = job;
+  return { ...rest, state: 'waiting', waits: { pause } };
 }
 
 const soonMs = 60_000;

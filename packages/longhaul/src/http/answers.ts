@@ -1,6 +1,7 @@
 /** The shapes of what the API answers, for its description; a test holds real answers against them. */
 import { z } from 'zod';
 import { states } from '../model/job-record.ts';
+import { pauseScopes } from '../record/pauses.ts';
 
 const time = z.iso.datetime();
 const error = z.looseObject({
@@ -46,11 +47,25 @@ const Schedule = z.looseObject({
   links: z.looseObject({ self: z.string() }),
 });
 
+const Pause = z.looseObject({
+  scope: z.enum(pauseScopes),
+  name: z.string(),
+  state: z.enum(['paused', 'resuming']),
+  at: time,
+  by: z.string().optional(),
+  why: z.string().optional(),
+  until: time.optional(),
+  /** How many jobs wait for it; a thousand stands for more. */
+  waiting: z.int(),
+});
+
 export const answers = {
   Status,
   Schedule,
   Jobs: z.object({ jobs: z.array(Status), cursor: z.string().optional() }),
   Schedules: z.object({ schedules: z.array(Schedule), cursor: z.string().optional() }),
+  Pause,
+  Pauses: z.object({ pauses: z.array(Pause) }),
   Batch: z.object({
     accepted: z.int(),
     refused: z.int(),

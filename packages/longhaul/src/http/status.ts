@@ -58,6 +58,8 @@ function withoutInsides(record: JobRecord) {
     starts: _d,
     sequence: _m,
     putBack: _x,
+    released: _e,
+    releasedFrom: _h,
     // Of other jobs than this one they tell too.
     claims: _l,
     foreign: _f,

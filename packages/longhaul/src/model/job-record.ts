@@ -64,6 +64,8 @@ export interface Waits {
   events?: string[];
   /** Groups of children. */
   children?: string[];
+  /** It has not begun this turn: `type NAME` or `lane NAME` is paused. */
+  pause?: string;
 }
 
 /** The children that a job sent out under one name. */
@@ -135,6 +137,10 @@ interface Known extends Provenance {
   waits?: Waits;
   /** The turn that a wake-up began. */
   woken?: number;
+  /** The pause whose end it was sent on by: that one holds it no more. */
+  released?: string;
+  /** Its place while it was parked. */
+  releasedFrom?: string;
   /** Until when timers have rung, whatever a worker's clock says. */
   rung?: string;
   /** Events that came, by name. */

@@ -28,6 +28,7 @@ import { keptBlob } from '../model/names.ts';
 import type { Delivery, Log, Schedules } from '../ports.ts';
 import { fromBody, storeJson } from '../record/claim-check.ts';
 import type { Lease } from '../record/lease.ts';
+import type { Pauses } from '../record/pauses.ts';
 import { isOrphan } from '../wait/children.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import { createJob } from './job.ts';
@@ -39,6 +40,7 @@ export interface Working extends Submitting {
   log: Log;
   schedules: Schedules;
   limiter: ConcurrencyLimiter;
+  pauses: Pauses;
   turns: SessionFairness;
   newOwner(): string;
   random(): number;

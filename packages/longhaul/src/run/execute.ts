@@ -24,6 +24,7 @@ import { Lease } from '../record/lease.ts';
 import { type Attempt, attempt, type Working } from './attempt.ts';
 import type { Place } from './concurrency-limiter.ts';
 import { handBack, hold, pauseOrStop } from './hand-back.ts';
+import { parkIfPaused } from './park.ts';
 
 /** Never throws. */
 export async function execute(worker: Working, delivery: Delivery): Promise<void> {
@@ -62,6 +63,12 @@ type Next = { kind: 'answered' } | { kind: 'hand back' } | { kind: 'again'; inMs
 
 const answered = { kind: 'answered' } as const;
 
+const nextOf = {
+  parked: answered,
+  lost: { kind: 'hand back' },
+  later: { kind: 'again', inMs: 1_000 },
+} as const satisfies Record<string, Next>;
+
 /** An ordered job holds its key while it waits for its next attempt; cancelled, it lets it go. */
 async function untilDue(worker: Working, id: string, ms: number): Promise<void> {
   for (let left = ms; left > 0 && !worker.stopping.aborted; left -= lookEveryMs) {
@@ -96,6 +103,9 @@ async function tryDeliver(
     await answer(delivery, { kind: 'complete' });
     return answered;
   }
+  const paused = { type: known?.definition.type ?? message.type, lane: stored.record.lane };
+  const held = await parkIfPaused(worker, paused, { stored, message, delivery });
+  if (held !== 'go') return nextOf[held];
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
   if (early > 0 && !isToBeCancelled(stored.record)) return { kind: 'again', inMs: early };
   const decided = await runAttempt(worker, { stored, message, delivery, known, isAlone }, outcome);

@@ -4,6 +4,7 @@ import type { JobTypes } from '../define/catalogue.ts';
 import type { Topology } from '../model/topology.ts';
 import type { Clock, Log } from '../ports.ts';
 import { withExpiry } from '../record/expiry.ts';
+import { Pauses } from '../record/pauses.ts';
 import type { Working } from '../run/attempt.ts';
 import { ConcurrencyLimiter } from '../run/concurrency-limiter.ts';
 import { SessionFairness } from '../run/session-fairness.ts';
@@ -55,6 +56,7 @@ export function createWorking(
     notify: () => undefined,
     checkCallback: () => undefined,
     limiter: new ConcurrencyLimiter(places, topology.lanes, clock),
+    pauses: new Pauses(notes, clock),
     turns: new SessionFairness({ now: clock.now, after: () => () => undefined }),
     stopping: new AbortController().signal,
     graceMs: 1000,

@@ -1,4 +1,5 @@
 import { app } from '@azure/functions';
+import { sendParked } from '../operate/pause.ts';
 import { removeExpired } from '../record/expiry.ts';
 import type { Working } from '../run/attempt.ts';
 import { watchDeadLetters, watchDeadSignals } from '../run/dead-letters.ts';
@@ -7,6 +8,8 @@ import { tick } from '../schedules/tick.ts';
 // The alert on a silent scheduler (bicep/alerts.bicep) listens for this line.
 export const heartbeat = 'longhaul.scheduler alive';
 const heartbeatMs = 5 * 60_000;
+// Before the next tick.
+const parkedMs = 10_000;
 
 /** Recurring jobs, and the removal of those nobody asks for any more. One instance runs each. */
 export function registerTimers(worker: Working): void {
@@ -17,6 +20,7 @@ export function registerTimers(worker: Working): void {
     handler: async () => {
       const submitted = await tick(worker);
       if (submitted > 0) worker.log('info', `schedules: ${submitted} due`);
+      await sendParked(worker, parkedMs);
       const now = worker.clock.now().getTime();
       if (now - lastBeat < heartbeatMs) return;
       lastBeat = now;

@@ -1,0 +1,18 @@
+/** What an operator is told. */
+import { LonghaulError } from '../errors.ts';
+
+export class UnknownLaneError extends LonghaulError {
+  constructor(lane: string, known: readonly string[]) {
+    super(
+      'unknown_lane',
+      422,
+      `There is no lane '${lane}'. topology.json has ${known.join(', ')}.`,
+    );
+  }
+}
+
+export class NotPausedError extends LonghaulError {
+  constructor(scope: string, name: string) {
+    super('not_paused', 409, `The ${scope} '${name}' is not paused.`);
+  }
+}
