@@ -6,7 +6,10 @@ import { test } from 'node:test';
 import { root } from './support/stack.ts';
 
 // From below to above. What lies beside them in the folder is for all.
-const rooms = ['model', 'define', 'record', 'fate', 'admit', 'schedules', 'handler', 'wait', 'run'];
+const rooms = [
+  ...['model', 'define', 'record', 'fate', 'admit', 'schedules', 'handler', 'wait', 'run'],
+  'operate',
+];
 const mostFiles = 14;
 
 const source = join(root, 'packages/longhaul/src');

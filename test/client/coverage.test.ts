@@ -69,6 +69,10 @@ test('every operation of openapi.json can be asked for', async () => {
   await client.schedules.patch('ID', { enabled: false });
   await client.schedules.remove('ID');
   await client.schedules.run('ID');
+  await client.deadLetters.list();
+  await client.deadLetters.groups();
+  await client.deadLetters.redrive();
+  await client.deadLetters.discard({ why: 'gone' });
   await client.pauses.list();
   await client.pauses.pause('type', 'NAME');
   await client.pauses.resume('type', 'NAME');

@@ -45,7 +45,7 @@ async function untilResumed(world: World): Promise<void> {
   for (let looks = 0; looks < 50; looks++) {
     await world.attempt((app) => sendParked(app, 10_000));
     await world.run(() => 0);
-    if ((await pausesOf(world)).every(({ phase }) => phase === undefined)) return;
+    if ((await pausesOf(world)).every(({ resuming }) => !resuming)) return;
     world.now += 15_000;
   }
   throw new Error('The pause does not end.');

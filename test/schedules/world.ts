@@ -240,6 +240,7 @@ export class Schedulers {
       queue: {
         send: (message) => call(() => this.#take(message)),
         peekDeadLetters: async () => [],
+        openDeadLetters: unused as never,
       },
       newId: (at) => idOfOccurrence(`by hand ${++this.#made}`, at),
       slots: new SessionAllocator(() => 0.5),

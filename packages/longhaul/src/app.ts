@@ -22,6 +22,7 @@ import type { Catalogue } from './define/define-job.ts';
 import { BadRequestError, SettingsError } from './errors.ts';
 import { createNotify, type Listeners } from './fate/listeners.ts';
 import { onStrayRejection } from './handler/on-behalf.ts';
+import { registerDeadLetters } from './http/dead-letters.ts';
 import { registerEvents } from './http/events.ts';
 import { registerExamplePage } from './http/example-page.ts';
 import { registerHealth } from './http/health.ts';
@@ -32,6 +33,7 @@ import { registerSchedules } from './http/schedules.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
+import { redriveJob } from './operate/redrive.ts';
 import { callback, webCall } from './outbound/built-in.ts';
 import { type Outbound, signersOf } from './outbound/receivers.ts';
 import { simulation } from './outbound/simulation.ts';
@@ -64,7 +66,8 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   const settings = readSettings();
   const topology = readTopology(given);
   const outbound = outboundOf(settings);
-  const types = new JobTypes([...catalogue, ...builtIn(settings, outbound)], topology);
+  const ours = [...builtIn(settings, outbound), redriveJob(() => worker)];
+  const types = new JobTypes([...catalogue, ...ours], topology);
   checkLanes(settings, topology);
   const clients = createClients(settings);
   // A bus without a setting is told now, not when its first job comes.
@@ -78,7 +81,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   // Every running job listens.
   setMaxListeners(0, stopping.signal);
   const tally = new Tally(clock, log, (type) => types.find(type) !== undefined);
-  const worker = {
+  const worker: Working = {
     types,
     topology,
     clock,
@@ -128,6 +131,7 @@ function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): v
   registerJobs(api);
   registerSchedules(api);
   registerPauses(api);
+  registerDeadLetters(api);
   registerEvents(api);
   registerExamplePage();
   registerDescriptions(api);

@@ -116,6 +116,19 @@ export interface Queue {
   send(message: OutgoingMessage): Promise<void>;
   /** Dead letters after this sequence number, oldest first, without locking them. */
   peekDeadLetters(queue: string, after: number, limit: number): Promise<DeadLetter[]>;
+  /** Takes them, oldest first, so that each can be removed. */
+  openDeadLetters(queue: string): LetterReader;
+}
+
+export interface TakenLetter extends DeadLetter {
+  remove(): Promise<void>;
+}
+
+export interface LetterReader {
+  /** The next of them; none when there are no others. What is not removed is held. */
+  next(limit: number): Promise<TakenLetter[]>;
+  /** Puts back what is held. */
+  close(): Promise<void>;
 }
 
 export interface DeadLetter {

@@ -15,9 +15,13 @@ import { claimUnique, uniqueName } from './unique.ts';
 
 /**
  * The message goes first, as in `submit`: a worker that finds it beside a record that is still failed
- * starts the job itself. @throws JobNotFoundError, JobNotFailedError, EqualJobError
+ * starts the job itself. `by`: the action that does it, once. @throws JobNotFoundError, JobNotFailedError, EqualJobError
  */
-export async function retry(app: Submitting & { log: Log }, id: string): Promise<JobRecord> {
+export async function retry(
+  app: Submitting & { log: Log },
+  id: string,
+  by?: string,
+): Promise<JobRecord> {
   const { record, etag } = await find(app, id);
   const isOpen = !record.foreign || app.types.findOpen(record.type);
   if (record.state !== 'failed' || !record.input || !isOpen)
@@ -27,7 +31,10 @@ export async function retry(app: Submitting & { log: Log }, id: string): Promise
   await tellAgain(app, record);
   await app.queue.send(toMessage(fromRecord(startedAgain(record), content)));
   try {
-    const { record: started } = await app.records.write(startedAgain(record), etag);
+    const { record: started } = await app.records.write(
+      { ...startedAgain(record), ...(by === undefined ? {} : { retriedBy: by }) },
+      etag,
+    );
     app.notify('retried', started);
     // Its end was no end. Crash here: it is told as one until the job expires.
     await withdraw(app.notes, record);

@@ -53,13 +53,15 @@ export interface Origin extends Requester {
   line?: { key: string; slot: number };
   /** Its message may meet that of another with the same id: what the record says is then its word. */
   provisional?: boolean;
+  /** One of Longhaul's own types, which no request may name. */
+  own?: true;
   /** Sends when it is its turn among those that came with it. */
   inTurn?: (send: () => Promise<void>) => Promise<void>;
 }
 
 /** @throws UnknownJobTypeError, InvalidInputError, BadRequestError */
 export async function check(app: Submitting, request: JobRequest, origin: Origin = {}) {
-  const known = app.types.findOpen(request.type);
+  const known = origin.own ? app.types.find(request.type) : app.types.findOpen(request.type);
   if (!known) throw new UnknownJobTypeError(request.type, app.types.names);
   const input = await validate(known.definition.input, request.input, 'The input');
   const { options = {} } = request;

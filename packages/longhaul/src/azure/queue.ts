@@ -3,13 +3,15 @@ import {
   isServiceBusError,
   type ServiceBusClient,
   type ServiceBusMessage,
+  type ServiceBusReceivedMessage,
+  type ServiceBusReceiver,
   type ServiceBusSender,
 } from '@azure/service-bus';
 import Long from 'long';
 import { MessageRefusedError, QueueNotFoundError } from '../errors.ts';
 import type { OutgoingMessage } from '../model/message.ts';
 import { laneOf, type Topology } from '../model/topology.ts';
-import type { Queue } from '../ports.ts';
+import type { DeadLetter, LetterReader, Queue } from '../ports.ts';
 import { toIncoming } from './delivery.ts';
 import { remembered } from './remembered.ts';
 import { type Seal, unsealed } from './seal.ts';
@@ -48,21 +50,60 @@ export function createQueue(client: ServiceBusClient, seal: Seal = unsealed): Qu
       const sealed = await seal.close(message);
       await outletOf(message.queue).send(toServiceBus(sealed));
     },
+    openDeadLetters: (queue) =>
+      readLetters(client.createReceiver(queue, { subQueueType: 'deadLetter' }), (message) =>
+        toLetter(queue, message, seal),
+      ),
     async peekDeadLetters(queue, after, limit) {
       const receiver = client.createReceiver(queue, { subQueueType: 'deadLetter' });
       try {
         const fromSequenceNumber = Long.fromNumber(after + 1);
         const found = await receiver.peekMessages(limit, { fromSequenceNumber });
-        const letters = found.map(async (message) => ({
-          sequence: message.sequenceNumber?.toNumber() ?? after,
-          message: await seal.open(toIncoming(queue, message)),
-          reason: message.deadLetterReason,
-          description: message.deadLetterErrorDescription,
-        }));
-        return await Promise.all(letters);
+        return await Promise.all(found.map((message) => toLetter(queue, message, seal)));
       } finally {
         await receiver.close();
       }
+    },
+  };
+}
+
+const toLetter = async (
+  queue: string,
+  message: ServiceBusReceivedMessage,
+  seal: Seal,
+): Promise<DeadLetter> => ({
+  sequence: message.sequenceNumber?.toNumber() ?? 0,
+  message: await seal.open(toIncoming(queue, message)),
+  reason: message.deadLetterReason,
+  description: message.deadLetterErrorDescription,
+});
+
+// So long the broker may take to say that there is no other.
+const lastWaitMs = 2_000;
+
+function readLetters(
+  receiver: ServiceBusReceiver,
+  read: (message: ServiceBusReceivedMessage) => Promise<DeadLetter>,
+): LetterReader {
+  const held = new Set<ServiceBusReceivedMessage>();
+  return {
+    async next(limit) {
+      const found = await receiver.receiveMessages(limit, { maxWaitTimeInMs: lastWaitMs });
+      for (const message of found) held.add(message);
+      return Promise.all(
+        found.map(async (message) => ({
+          ...(await read(message)),
+          async remove() {
+            await receiver.completeMessage(message);
+            held.delete(message);
+          },
+        })),
+      );
+    },
+    async close() {
+      // Their lock may be gone.
+      for (const message of held) await receiver.abandonMessage(message).catch(() => undefined);
+      await receiver.close();
     },
   };
 }
@@ -74,6 +115,7 @@ export function queueOf(topology: Topology, make: (bus?: string) => Queue): Queu
   return {
     send: async (message) => of(message.queue).send(message),
     peekDeadLetters: async (queue, ...page) => of(queue).peekDeadLetters(queue, ...page),
+    openDeadLetters: (queue) => of(queue).openDeadLetters(queue),
   };
 }
 

@@ -5,6 +5,7 @@ import { timeoutSignal } from '../long-timer.ts';
 import { toMs } from '../model/duration.ts';
 import { hasEnded, type State } from '../model/job-record.ts';
 import { JobCaller } from './caller.ts';
+import { DeadLettersClient } from './dead-letters.ts';
 import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
 import { PausesClient } from './pauses.ts';
 import { SchedulesClient } from './schedules.ts';
@@ -80,6 +81,7 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
   ends(requestedBy: string, options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   readonly schedules: SchedulesClient;
   readonly pauses: PausesClient;
+  readonly deadLetters: DeadLettersClient;
 }
 
 /** `connect<typeof catalogue>({ url })`: the catalogue is imported as a type only. */
@@ -94,6 +96,7 @@ class HttpCaller<C extends readonly AnyType[]>
   readonly #http: Http;
   readonly schedules: SchedulesClient;
   readonly pauses: PausesClient;
+  readonly deadLetters: DeadLettersClient;
 
   constructor(http: Http) {
     super((request, options) => {
@@ -110,6 +113,7 @@ class HttpCaller<C extends readonly AnyType[]>
     this.#http = http;
     this.schedules = new SchedulesClient(http);
     this.pauses = new PausesClient(http);
+    this.deadLetters = new DeadLettersClient(http);
   }
 
   submit<N extends NamesOf<C>>(

@@ -2,7 +2,6 @@
 
 import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
-import { callbackType } from '../model/event.ts';
 import type { Lane, Topology } from '../model/topology.ts';
 import { wrongWith } from './declared-issues.ts';
 import type { Catalogue, Definition, Duration } from './define-job.ts';
@@ -26,6 +25,9 @@ export interface KnownType {
   definition: Definition;
   policy: Policy;
 }
+
+/** One of Longhaul's own, which no request may name. */
+export const isOwn = (type: string): boolean => type.startsWith('longhaul.');
 
 export class JobTypes {
   readonly #byName = new Map<string, KnownType>();
@@ -56,9 +58,12 @@ export class JobTypes {
     return this.#byName.get(name);
   }
 
-  /** One that anybody may ask for. Only the end of a job makes a callback: we sign what is in it. */
+  /**
+   * One that anybody may ask for. Only the end of a job makes a callback, as we sign what is in it, and
+   * only an operator's call what is done on their behalf.
+   */
   findOpen(name: string): KnownType | undefined {
-    return name === callbackType ? undefined : this.find(name);
+    return isOwn(name) ? undefined : this.find(name);
   }
 
   get open(): KnownType[] {

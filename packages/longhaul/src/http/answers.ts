@@ -59,12 +59,34 @@ const Pause = z.looseObject({
   waiting: z.int(),
 });
 
+const Letter = z.looseObject({
+  queue: z.string(),
+  sequence: z.int(),
+  id: z.string().optional(),
+  type: z.string(),
+  reason: z.string().optional(),
+  description: z.string().optional(),
+  enqueuedAt: time.optional(),
+  /** The text that was sent, of which what is over 4,000 characters is left out. */
+  body: z.string(),
+  /** What the record says now; none for a message that was no job's. */
+  job: Status.optional(),
+});
+
 export const answers = {
   Status,
   Schedule,
   Jobs: z.object({ jobs: z.array(Status), cursor: z.string().optional() }),
   Schedules: z.object({ schedules: z.array(Schedule), cursor: z.string().optional() }),
   Pause,
+  Letters: z.object({ letters: z.array(Letter), cursor: z.string().optional() }),
+  LetterGroups: z.object({
+    groups: z.array(
+      z.looseObject({ queue: z.string(), reason: z.string(), type: z.string(), count: z.int() }),
+    ),
+    /** False when there were too many to count them all. */
+    isWhole: z.boolean(),
+  }),
   Pauses: z.object({ pauses: z.array(Pause) }),
   Batch: z.object({
     accepted: z.int(),

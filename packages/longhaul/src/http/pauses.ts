@@ -73,7 +73,7 @@ async function list(api: PausesApi): Promise<HttpResponseInit> {
   return json(200, { pauses: await Promise.all(all.map((one) => show(api, one))) });
 }
 
-async function show(api: PausesApi, { id: _, phase, ...known }: Pause) {
+async function show(api: PausesApi, { id: _, resuming, ...known }: Pause) {
   const waiting = await countParked(api, known);
-  return { ...known, state: phase ? 'resuming' : 'paused', waiting };
+  return { ...known, state: resuming ? 'resuming' : 'paused', waiting };
 }

@@ -59,6 +59,7 @@ function withoutInsides(record: JobRecord) {
     sequence: _m,
     putBack: _x,
     released: _e,
+    retriedBy: _y,
     releasedFrom: _h,
     // Of other jobs than this one they tell too.
     claims: _l,

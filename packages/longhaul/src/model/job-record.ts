@@ -156,6 +156,8 @@ interface Known extends Provenance {
   starts?: Start[];
   /** How often it was put back into its queue after the broker had given up on its message. */
   putBack?: number;
+  /** The action that started it again last. */
+  retriedBy?: string;
   /** Attempts made before somebody started the failed job again. */
   triedBefore?: number;
   result?: StoredValue;

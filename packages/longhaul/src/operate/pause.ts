@@ -19,9 +19,9 @@ export async function pause(
   const now = app.clock.now();
   const before = await app.pauses.find(target);
   // What is being sent on is held again, by another pause; all workers know of it already.
-  const id = before && !before.phase ? before.id : app.newId(now);
+  const id = before && !before.resuming ? before.id : app.newId(now);
   const { at = now.toISOString() } = before ?? {};
-  const paused = { ...target, id, at, ...more };
+  const paused = { id, ...target, at, ...more };
   await app.pauses.write(paused);
   app.log('info', `${target.scope} ${target.name} is paused${more.by ? ` by ${more.by}` : ''}`);
   return paused;
@@ -32,9 +32,10 @@ export async function resume(app: Working, asked: PauseTarget): Promise<Pause> {
   const target = known(app, asked);
   const paused = await app.pauses.find(target);
   if (!paused) throw new NotPausedError(target.scope, target.name);
-  if (paused.phase) return paused;
-  const resuming: Pause = { ...paused, phase: 'resuming' };
-  await app.pauses.write(resuming);
+  if (paused.resuming) return paused;
+  const resuming: Pause = { ...paused, resuming: true };
+  // Paused anew or resumed by another meanwhile, it is as they left it.
+  if (!(await app.pauses.replace(resuming, paused))) return paused;
   app.log('info', `${target.scope} ${target.name} is resumed`);
   return resuming;
 }
@@ -56,21 +57,10 @@ export async function sendParked(app: Working, withinMs: number): Promise<void> 
   const until = app.clock.now().getTime() + withinMs;
   for (const one of await app.pauses.all()) {
     const isOver = one.until !== undefined && new Date(one.until) <= app.clock.now();
-    if (one.phase === undefined && !isOver) continue;
-    const resuming: Pause = { ...one, phase: 'resuming' };
-    if (one.phase === 'resuming' || (await app.pauses.replace(resuming, one)))
-      await drain(app, resuming, until);
+    const resuming = isOver && !one.resuming ? await resume(app, one) : one;
+    const isSent = resuming.resuming && (await sendAll(app, resuming, until));
+    if (isSent && (await countParked(app, one)) === 0) await app.pauses.remove(one);
   }
-}
-
-async function drain(app: Working, pause: Pause, until: number): Promise<void> {
-  const isDone = await sendAll(app, pause, until);
-  if (!isDone || (await countParked(app, pause)) > 0) return;
-  // Marked before the places are looked at once more: who notes one now sees the mark.
-  const ending: Pause = { ...pause, phase: 'ending' };
-  if (!(await app.pauses.replace(ending, pause))) return;
-  if ((await countParked(app, pause)) > 0) await app.pauses.replace(pause, ending);
-  else await app.pauses.remove(pause);
 }
 
 /** A thousand at most. */

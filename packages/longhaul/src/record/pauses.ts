@@ -7,9 +7,10 @@
  * status would take (Manage). Resumed, the parked ones are sent again in the order in which they came.
  *
  * Those of a session keep their order: as long as one of them is on its way, whatever else comes in its
- * session is parked behind it. A place is noted before the pause is looked at again, and a pause that is
- * about to go is marked before the places are looked at again: one of the two sees the other.
+ * session is parked behind it. A place is noted before the pause is looked at, and given up when its job
+ * begins; the pause goes when no place is left.
  */
+import { isOwn } from '../define/catalogue.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { Clock, KeyValueStore } from '../ports.ts';
 
@@ -22,7 +23,7 @@ export interface PauseTarget {
 }
 
 export interface Pause extends PauseTarget {
-  /** Of this pause: a later one of the same name has another. */
+  /** Of this pause: a later one of the same name has another. The first member, as of a claim. */
   id: string;
   /** Since when it holds. */
   at: string;
@@ -30,8 +31,8 @@ export interface Pause extends PauseTarget {
   why?: string;
   /** Resumes by itself. */
   until?: string;
-  /** `resuming`: what is parked is sent; `ending`: nothing was left to be sent. */
-  phase?: 'resuming' | 'ending';
+  /** What is parked is being sent on. */
+  resuming?: true;
 }
 
 const kind = 'pause';
@@ -57,7 +58,7 @@ export class Pauses {
   /** The pause that a job of the type meets in the lane, as it was two seconds ago at most. */
   async of(type: string, lane: string): Promise<Pause | undefined> {
     // They do what an operator asked for, or tell how a job ended.
-    if (type.startsWith('longhaul.')) return undefined;
+    if (isOwn(type)) return undefined;
     const now = this.#clock.now().getTime();
     if (now - this.#looked >= lookEveryMs) {
       this.#looked = now;
@@ -93,8 +94,9 @@ export class Pauses {
     return this.#notes.replace(kind, nameOf(pause), next, before);
   }
 
-  async remove(target: PauseTarget): Promise<void> {
-    await this.#notes.remove(kind, nameOf(target));
+  /** Nothing when it was paused anew meanwhile. */
+  async remove(pause: Pause): Promise<void> {
+    await this.#notes.remove(kind, nameOf(pause), pause.id);
     this.#forget();
   }
 
@@ -131,6 +133,12 @@ export function parkedAt(
 
 export const notePlace = (notes: KeyValueStore, target: PauseTarget, one: Parked): Promise<void> =>
   notes.write(parkedKind(target), one.place, JSON.stringify(one));
+
+export const isNoted = async (
+  notes: KeyValueStore,
+  target: PauseTarget,
+  place: string,
+): Promise<boolean> => (await notes.read(parkedKind(target), place)) !== undefined;
 
 export const forgetPlace = (
   notes: KeyValueStore,

@@ -66,7 +66,6 @@ const answered = { kind: 'answered' } as const;
 const nextOf = {
   parked: answered,
   lost: { kind: 'hand back' },
-  later: { kind: 'again', inMs: 1_000 },
 } as const satisfies Record<string, Next>;
 
 /** An ordered job holds its key while it waits for its next attempt; cancelled, it lets it go. */

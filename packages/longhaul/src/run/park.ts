@@ -11,10 +11,12 @@ import { Lease } from '../record/lease.ts';
 import {
   forgetPlace,
   hasParked,
+  isNoted,
   nameOf,
   notePlace,
   type Parked,
   type Pause,
+  type PauseTarget,
   parkedAt,
 } from '../record/pauses.ts';
 import { retryOnConflict } from '../record/retry-on-conflict.ts';
@@ -26,8 +28,8 @@ interface Parking {
   delivery: Delivery;
 }
 
-/** `go`: nothing holds it; `later`: look again in a moment; `lost`: another has the job. */
-type Held = 'parked' | 'go' | 'later' | 'lost';
+/** `go`: nothing holds it; `lost`: another has the job. */
+type Held = 'parked' | 'go' | 'lost';
 
 /** Parks a delivery that its type or its lane holds. */
 export async function parkIfPaused(
@@ -40,25 +42,35 @@ export async function parkIfPaused(
   if (record.cancelRequestedAt) return 'go';
   const known = await worker.pauses.of(type, lane);
   if (!known) return 'go';
-  const own = parkedAt(record, of.delivery.message, worker.clock.now());
+  const own = await placeOf(worker, known, of);
   if (record.released === known.id) {
-    await forgetPlace(worker.notes, known, { ...own, place: record.releasedFrom ?? own.place });
+    await forgetPlace(worker.notes, known, own);
     return 'go';
   }
   // Before the pause is looked at: it does not go while there is a place.
   await notePlace(worker.notes, known, own);
   const pause = await worker.pauses.find(known);
-  if (pause?.id === known.id && (await isHeldBy(worker, pause, own)))
-    return parkUnlessLost(worker, of, pause, own);
+  // Another one, perhaps: it was resumed and paused again.
+  if (pause && (await isHeldBy(worker, pause, own))) return parkUnlessLost(worker, of, pause, own);
   await forgetPlace(worker.notes, known, own);
-  return pause?.phase === 'ending' ? 'later' : 'go';
+  return 'go';
 }
 
-/** Once it ends, only what would pass one of its session is held. */
-async function isHeldBy({ notes }: Working, pause: Pause, own: Parked): Promise<boolean> {
-  if (pause.phase === 'ending') return false;
-  return pause.phase === undefined || hasParked(notes, pause, own);
+/** On its way from an earlier pause it has its place still. */
+async function placeOf(
+  { notes, clock }: Working,
+  target: PauseTarget,
+  { stored: { record }, delivery }: Parking,
+): Promise<Parked> {
+  const own = parkedAt(record, delivery.message, clock.now());
+  const { releasedFrom } = record;
+  if (releasedFrom === undefined || !(await isNoted(notes, target, releasedFrom))) return own;
+  return { ...own, place: releasedFrom };
 }
+
+/** Once it is resumed, only what would pass one of its session is held. */
+const isHeldBy = async ({ notes }: Working, pause: Pause, own: Parked): Promise<boolean> =>
+  !pause.resuming || hasParked(notes, pause, own);
 
 async function parkUnlessLost(
   worker: Working,
@@ -92,7 +104,7 @@ async function park(
   // Crash here: the message comes again, and is answered.
   await settle(worker, decided, message, delivery);
   // This process may have stood still for so long that its place was given up.
-  if ((await worker.pauses.find(pause))?.id !== pause.id) await release(worker, pause, own);
+  if (!(await worker.pauses.find(pause))) await release(worker, pause, own);
 }
 
 // As long as the broker knows a copy, and a little less.
@@ -100,11 +112,11 @@ const sendAgainMs = 50 * 60_000;
 
 /** Sends a parked job's message. Its place stays until it is taken, for what comes behind it. */
 export async function release(worker: Releasing, pause: Pause, parked: Parked): Promise<void> {
-  const record = await retryOnConflict(() => writeReleased(worker, pause, parked));
+  const [record, isNew] = await retryOnConflict(() => writeReleased(worker, pause, parked));
   const now = worker.clock.now();
   const isReleased = record?.released === pause.id && record.woken === record.turn;
   if (record?.state === 'queued' && isReleased && record.input) {
-    const isSent = parked.sent && now.getTime() - Date.parse(parked.sent) < sendAgainMs;
+    const isSent = !isNew && parked.sent && now.getTime() - Date.parse(parked.sent) < sendAgainMs;
     // Crash here: it is sent again, and the broker drops the second.
     if (!isSent) await worker.queue.send(toMessage(fromRecord(record, bodyOf(record.input))));
     if (parked.session === undefined) await forgetPlace(worker.notes, pause, parked);
@@ -129,10 +141,10 @@ async function writeReleased(
   { records }: Releasing,
   pause: Pause,
   { job, place }: Parked,
-): Promise<JobRecord | undefined> {
+): Promise<[record: JobRecord | undefined, isNew: boolean]> {
   const stored = await records.read(job);
   const record = stored?.record;
-  if (record?.state !== 'waiting' || record.waits.pause !== nameOf(pause)) return record;
+  if (record?.state !== 'waiting' || record.waits.pause !== nameOf(pause)) return [record, false];
   const next = { ...woken(record, false), released: pause.id, releasedFrom: place };
-  return (await records.write(next, stored?.etag)).record;
+  return [(await records.write(next, stored?.etag)).record, true];
 }

@@ -1,6 +1,7 @@
 /** A broker in memory, as the rules see one: duplicates dropped, locks that can be lost, dead letters. */
 import type { IncomingMessage, OutgoingMessage } from '../model/message.ts';
-import type { DeadLetter, Delivery, SessionState } from '../ports.ts';
+import type { DeadLetter, Delivery, LetterReader, SessionState } from '../ports.ts';
+import type { Call } from './stores.ts';
 
 export interface Lying {
   message: OutgoingMessage;
@@ -99,7 +100,7 @@ export class Bus {
     const letters = this.#letters.get(one.message.queue) ?? [];
     this.#letters.set(one.message.queue, letters);
     letters.push({
-      sequence: letters.length + 1,
+      sequence: (letters.at(-1)?.sequence ?? 0) + 1,
       message: toIncoming(one),
       reason,
       description,
@@ -114,6 +115,30 @@ export class Bus {
   letters(queue: string, after: number, limit: number): DeadLetter[] {
     const all = this.#letters.get(queue) ?? [];
     return all.filter(({ sequence }) => sequence > after).slice(0, limit);
+  }
+
+  openLetters(queue: string, call: Call): LetterReader {
+    let last = 0;
+    return {
+      next: (limit) =>
+        call(() => {
+          const found = this.letters(queue, last, limit);
+          last = found.at(-1)?.sequence ?? last;
+          return found.map((letter) => ({
+            ...letter,
+            remove: () => call(() => this.#removeLetter(queue, letter.sequence)),
+          }));
+        }),
+      close: async () => undefined,
+    };
+  }
+
+  #removeLetter(queue: string, removed: number): void {
+    const all = this.#letters.get(queue) ?? [];
+    this.#letters.set(
+      queue,
+      all.filter(({ sequence }) => sequence !== removed),
+    );
   }
 
   stateOf(session: string): Buffer | undefined {

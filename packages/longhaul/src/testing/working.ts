@@ -52,6 +52,7 @@ export function createWorking(
     queue: {
       send: (message) => call(() => bus.send(message)),
       peekDeadLetters: (queue, after, limit) => call(() => bus.letters(queue, after, limit)),
+      openDeadLetters: (queue) => bus.openLetters(queue, call),
     },
     notify: () => undefined,
     checkCallback: () => undefined,
