@@ -239,7 +239,7 @@ export class Queue {
       return;
     }
     this.#custody.locks.take(message, consumer, session);
-    this.#journal.putMessage(message);
+    this.#journal.putDelivery(message);
     trace(this.settings.name, message, 'delivered');
     consumer.take(message);
   }

@@ -213,7 +213,7 @@ export class Segments {
     const messages = new Found();
     const unread: Unread[] = [];
     let highest = 0;
-    for (const [number, value] of values) {
+    for (const [number, value] of [...values].sort(([a], [b]) => a - b)) {
       const segment = this.#readSegment(number, gone.has(number));
       const isGone = bitsOf(gone.get(number));
       const from = new Reader(value);
