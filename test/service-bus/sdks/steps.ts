@@ -120,7 +120,7 @@ export interface Asked {
   rule?: Rule;
 }
 
-export const languages = ['python', 'java', 'go', 'plain'] as const;
+export const languages = ['javascript', 'python', 'java', 'go', 'plain'] as const;
 export type Language = (typeof languages)[number];
 export const ways = ['emulator', 'tls', 'websockets'] as const;
 export type Way = (typeof ways)[number];
