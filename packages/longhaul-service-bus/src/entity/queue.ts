@@ -309,7 +309,7 @@ export class Queue {
   // --- sessions ---------------------------------------------------------------------------------
 
   #sessionOf(message: Message): Session | undefined {
-    const id = message.content.sessionId;
+    const id = this.sessions && message.content.sessionId;
     return id === undefined ? undefined : this.sessions?.get(id);
   }
 

@@ -244,8 +244,8 @@ export class Segments {
     // The message is gone that has changed.
     if (!isWhole && !known) return;
     const read = readMessage(from, sequence, isWhole ? undefined : known?.content.bare);
-    const message = known ? Object.assign(known, read) : read;
-    const { wholeIn, changeIn } = message;
+    const { wholeIn, changeIn } = known ?? read;
+    const message = known ? Object.assign(known, read, { wholeIn, content: read.content }) : read;
     message.changeIn = isWhole ? undefined : segment;
     if (isWhole) message.wholeIn = segment;
     segment.messages[segment.messages.length - 1] = message;
