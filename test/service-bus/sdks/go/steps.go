@@ -25,6 +25,8 @@ type step struct {
 	Message  sent
 	Bytes    int
 	AfterMs  int
+	Ms       int
+	Settles  bool
 	Count    int
 	Deletes  bool
 	Settle   string
@@ -88,8 +90,11 @@ func (r *runner) run(of step) error {
 	switch of.Do {
 	case "administer":
 		return administer(r.how, of)
-	case "send", "large", "schedule", "cancel":
+	case "send", "large", "fill", "schedule", "cancel":
 		return r.send(of)
+	case "wait":
+		time.Sleep(time.Duration(of.Ms) * time.Millisecond)
+		return nil
 	case "session":
 		return r.session(of)
 	case "sessions":
@@ -154,6 +159,15 @@ func (r *runner) send(of step) error {
 	case of.Do == "large":
 		body := []byte(strings.Repeat("x", of.Bytes))
 		return to.SendMessage(soon(), &azservicebus.Message{Body: body}, nil)
+	case of.Do == "fill":
+		batch, err := to.NewMessageBatch(soon(), nil)
+		for err == nil {
+			err = batch.AddMessage(&azservicebus.Message{Body: make([]byte, of.Bytes)}, nil)
+		}
+		if !errors.Is(err, azservicebus.ErrMessageTooLarge) {
+			return err
+		}
+		return to.SendMessageBatch(soon(), batch, nil)
 	case of.Do == "schedule":
 		at := time.Now().Add(time.Duration(of.AfterMs) * time.Millisecond)
 		numbers, err := to.ScheduleMessages(soon(), []*azservicebus.Message{made(of.Message)}, at, nil)
@@ -339,6 +353,9 @@ func (r *runner) inSession(held *azservicebus.SessionReceiver, of step) error {
 		}
 		return nil
 	case "outlast":
+		if of.Settles {
+			return r.look(held, of)
+		}
 		time.Sleep(time.Until(held.LockedUntil()) + 1500*time.Millisecond)
 		_, err := held.GetSessionState(soon(), nil)
 		return err

@@ -43,9 +43,12 @@ export class SdkScenario {
     switch (step.do) {
       case 'send':
       case 'large':
+      case 'fill':
       case 'schedule':
       case 'cancel':
         return this.#send(step);
+      case 'wait':
+        return wait(step.ms);
       case 'receive':
       case 'outlast':
       case 'renewed':
@@ -71,12 +74,16 @@ export class SdkScenario {
     }
   }
 
-  async #send(step: Of<'send' | 'large' | 'schedule' | 'cancel'>): Promise<void> {
+  async #send(step: Of<'send' | 'large' | 'fill' | 'schedule' | 'cancel'>): Promise<void> {
     const sender = this.#client.createSender(step.to);
     try {
       if (step.do === 'large') await sender.sendMessages({ body: Buffer.alloc(step.bytes, 'x') });
       else if (step.do === 'cancel') await sender.cancelScheduledMessages(this.#numbers(step.kept));
-      else if (step.do === 'schedule') {
+      else if (step.do === 'fill') {
+        const batch = await sender.createMessageBatch();
+        while (batch.tryAddMessage({ body: Buffer.alloc(step.bytes) }));
+        await sender.sendMessages(batch);
+      } else if (step.do === 'schedule') {
         const at = new Date(Date.now() + step.afterMs);
         this.#kept.set(step.keep, await sender.scheduleMessages(made(step.message), at));
       } else if (step.batch) {
@@ -193,6 +200,7 @@ export class SdkScenario {
       case 'renew':
         return assert.ok((await held.renewSessionLock()) > new Date(), 'the lock is over');
       case 'outlast':
+        if (step.settles) return this.#look(held, step);
         await pass(held.sessionLockedUntilUtc);
         return void (await held.getSessionState());
       default:
