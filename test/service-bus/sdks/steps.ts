@@ -121,6 +121,8 @@ export type Administered =
 export interface Asked {
   lockSeconds?: number;
   deliveries?: number;
+  /** After which it is deleted, when nobody uses it. */
+  idleMinutes?: number;
   active?: number;
   subscription?: string;
   rule?: Rule;

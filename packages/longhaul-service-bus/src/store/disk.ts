@@ -80,7 +80,7 @@ class DiskStore implements Store {
     for (const change of all) {
       const place = placeOf.get(change);
       if (place) this.#values.put(change.key, place);
-      else await this.#values.remove(change.key);
+      else this.#values.remove(change.key);
     }
   }
 

@@ -43,6 +43,8 @@ export class ValueFiles {
   readonly #places = new Map<string, Place>();
   #next = 1;
   #current: ValueFile | undefined;
+  /** Nobody waits for it but who closes all. */
+  #removing: Promise<void> = Promise.resolve();
 
   private constructor(folder: string, fileBytes: number) {
     this.#folder = folder;
@@ -92,17 +94,17 @@ export class ValueFiles {
   }
 
   put(key: string, place: Place): void {
-    this.#forget(key);
+    const before = this.#forget(key);
     this.#places.set(key, place);
     const file = this.#files.get(place.file);
-    if (!file) return;
-    file.places.set(key, place);
-    file.live += place.bytes;
+    file?.places.set(key, place);
+    if (file) file.live += place.bytes;
+    if (before) this.#removeIfUnused(before);
   }
 
-  async remove(key: string): Promise<void> {
+  remove(key: string): void {
     const file = this.#forget(key);
-    if (file) await this.#removeIfUnused(file);
+    if (file) this.#removeIfUnused(file);
   }
 
   #forget(key: string): ValueFile | undefined {
@@ -120,7 +122,7 @@ export class ValueFiles {
    */
   async left(): Promise<[key: string, value: Buffer][]> {
     const sparse = this.#sparsest();
-    if (!sparse || (await this.#removeIfUnused(sparse))) return [];
+    if (!sparse || this.#removeIfUnused(sparse)) return [];
     const some: [string, Place][] = [];
     let bytes = 0;
     for (const [key, place] of sparse.places) {
@@ -185,6 +187,7 @@ export class ValueFiles {
   }
 
   async close(): Promise<void> {
+    await this.#removing;
     for (const { handle } of this.#files.values()) await handle.close();
     this.#files.clear();
   }
@@ -197,12 +200,15 @@ export class ValueFiles {
     return file;
   }
 
-  async #removeIfUnused(file: ValueFile): Promise<boolean> {
+  #removeIfUnused(file: ValueFile): boolean {
     if (file.places.size > 0 || file === this.#current) return false;
     this.#files.delete(file.number);
-    await file.handle.close();
+    const remove = async () => {
+      await file.handle.close();
+      await rm(join(this.#folder, nameOf(file.number)));
+    };
     // One that stays goes at the next start.
-    await rm(join(this.#folder, nameOf(file.number))).catch(() => undefined);
+    this.#removing = this.#removing.then(remove).catch(() => undefined);
     return true;
   }
 }

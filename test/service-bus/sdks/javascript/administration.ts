@@ -24,12 +24,16 @@ export async function administer(brief: Brief, step: Of<'administer'>): Promise<
   const { name, with: asked = {} } = step;
   const maxDeliveryCount = asked.deliveries ?? 0;
   const lockDuration = `PT${asked.lockSeconds}S`;
+  const autoDeleteOnIdle = `PT${asked.idleMinutes}M`;
   switch (step.what) {
     case 'create queue':
-      return void (await client.createQueue(name, { lockDuration, maxDeliveryCount }));
+      return void (await client.createQueue(name, {
+        ...{ lockDuration, maxDeliveryCount, autoDeleteOnIdle },
+      }));
     case 'get queue': {
       const found = await client.getQueue(name);
       assert.equal(found.lockDuration, lockDuration);
+      assert.equal(found.autoDeleteOnIdle, autoDeleteOnIdle);
       return assert.equal(found.maxDeliveryCount, maxDeliveryCount);
     }
     case 'update queue': {
