@@ -117,7 +117,8 @@ class Load {
     let of = this.#client;
     const send = (n: number) =>
       sender?.sendMessages({
-        body: n,
+        // Some so large that the store has them in files of their own.
+        body: { n, filler: 'x'.repeat(n % 3 === 0 ? 12_000 : 0) },
         messageId: `${prefix}-${n}`,
         ...(sessionId ? { sessionId } : {}),
       });
@@ -162,7 +163,7 @@ class Load {
         });
         const messages = await receiver.receiveMessages(5, { maxWaitTimeInMs: 500 });
         for (const message of messages) {
-          if (epoch === this.#epoch) this.#inOrder(receiver.sessionId, Number(message.body));
+          if (epoch === this.#epoch) this.#inOrder(receiver.sessionId, Number(message.body.n));
           await this.#take(receiver, message, epoch);
         }
         await receiver.close();

@@ -32,7 +32,7 @@ let broker: Broker;
 before(async () => {
   broker = await start({
     queues: [
-      ...['q', 'slots', 'lapse', 'malformed', 'aborted'].map((name) => ({ name })),
+      ...['q', 'slots', 'places', 'lapse', 'malformed', 'aborted'].map((name) => ({ name })),
       { name: 's', requiresSession: true },
       { name: 'short', lockDuration: 'PT1S' },
     ],
@@ -196,7 +196,8 @@ test('deliveries of a link that was closed, or whose locks are over, leave room 
       client.heard.filter((each) => each.code === code.transfer && each.fields[0] === handle)
         .length;
     client.say(hello(window), attach(0, queue, true), credit(0, 5000, window));
-    await until('as many as the broker keeps', () => transfers(0) === 2048);
+    // Of the short locks some may be over by now.
+    await until('as many as the broker keeps', () => transfers(0) >= 2048);
     if (queue === 'slots') {
       client.say(frame(code.detach, [uint(0), true]), attach(1, queue, true));
       client.say(credit(1, 10, window));
@@ -204,6 +205,19 @@ test('deliveries of a link that was closed, or whose locks are over, leave room 
     } else await until('the end of their locks makes room', () => transfers(0) > 2048);
     client.socket.destroy();
   }
+});
+
+test('what waited for places in the AMQP session goes when answers free them, with no word of the client', async () => {
+  const messages = Array.from({ length: 2100 }, (_, n) => ({ body: n }));
+  await withConnection((connection) => send(connection, 'places', messages));
+  const client = await wire(broker.port);
+  const transfers = () => client.heard.filter((each) => each.code === code.transfer).length;
+  client.say(hello(100_000), attach(0, 'places', true), credit(0, 5000, 100_000));
+  await until('as many as the broker keeps', () => transfers() === 2048);
+  const all = [true, uint(0), uint(2047), true, described(0x24, [])];
+  client.say(frame(code.disposition, all));
+  await until('the rest', () => transfers() === 2100);
+  client.socket.destroy();
 });
 
 test('answers wait for the credit of who asked, thousands of them, and $cbs too', () =>

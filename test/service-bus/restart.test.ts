@@ -60,8 +60,12 @@ test('what was acknowledged survives SIGKILL: messages, counts, schedules, state
     { body: 'waiting', messageId: 'waiting' },
   ]);
   const receiver = first.client.createReceiver('plain');
-  const [done, , deferred, bad] = await receiver.receiveMessages(4, { maxWaitTimeInMs: 2000 });
-  assert.ok(done && deferred?.sequenceNumber && bad);
+  const [done, locked, deferred, bad] = await receiver.receiveMessages(4, {
+    maxWaitTimeInMs: 2000,
+  });
+  assert.ok(done && locked && deferred?.sequenceNumber && bad);
+  // A delivery does not wait until it is written; what is answered does.
+  await receiver.renewMessageLock(locked);
   await receiver.completeMessage(done);
   await receiver.deferMessage(deferred);
   await receiver.deadLetterMessage(bad, {
@@ -111,12 +115,10 @@ test('what was acknowledged survives SIGKILL: messages, counts, schedules, state
 test('a lock goes on over a restart unless all are released', async () => {
   const first = await broker();
   await first.client.createSender('plain').sendMessages({ body: 'held', messageId: 'held' });
-  const [message] = await first.client
-    .createReceiver('plain')
-    .receiveMessages(1, { maxWaitTimeInMs: 2000 });
+  const holder = first.client.createReceiver('plain');
+  const [message] = await holder.receiveMessages(1, { maxWaitTimeInMs: 2000 });
   assert.equal(message?.body, 'held');
-  // A delivery does not wait for its lock to be written; the next acknowledgement comes after it.
-  await first.client.createSender('sessions').sendMessages({ body: 'mark', sessionId: 'mark' });
+  await holder.renewMessageLock(message);
   await first.kill();
   const second = await broker();
   const receiver = second.client.createReceiver('plain');

@@ -115,9 +115,9 @@ const go: Driver = {
   }),
 };
 
-/** rhea, with no SDK above it: built with the project. */
-const plain: Driver = {
-  language: 'plain',
+/** Of this project's own language: built with it. */
+const builtHere = (language: 'plain' | 'javascript'): Driver => ({
+  language,
   needs: [process.execPath, '--version'],
   inputs: [],
   fetch: () => [],
@@ -128,11 +128,18 @@ const plain: Driver = {
     command: [
       process.execPath,
       '--no-deprecation',
-      fileURLToPath(new URL('plain/main.js', import.meta.url)),
+      fileURLToPath(new URL(`${language}/main.js`, import.meta.url)),
       brief,
     ],
     env: ca ? { NODE_EXTRA_CA_CERTS: ca } : {},
   }),
-};
+});
 
-export const drivers: readonly Driver[] = [plain, python, java, go];
+export const drivers: readonly Driver[] = [
+  // rhea, with no SDK above it.
+  builtHere('plain'),
+  builtHere('javascript'),
+  python,
+  java,
+  go,
+];

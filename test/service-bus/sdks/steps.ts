@@ -31,6 +31,8 @@ export interface Seen extends Content {
 export interface Taken {
   /** Receive-and-delete. */
   deletes?: true;
+  /** How many come before they are asked for. */
+  prefetch?: number;
   /** Its dead letters, or those that could not be forwarded. */
   sub?: 'dead' | 'transfer';
   settle?: 'complete' | 'abandon' | 'defer' | 'dead';
@@ -63,6 +65,9 @@ export type Reason =
 export type Step =
   | { do: 'send'; to: string; messages: Sent[]; batch?: true }
   | { do: 'large'; to: string; bytes: number }
+  // A batch of messages of so many bytes, as many as go in.
+  | { do: 'fill'; to: string; bytes: number }
+  | { do: 'wait'; ms: number }
   | { do: 'schedule'; to: string; message: Sent; afterMs: number; keep: string }
   | { do: 'cancel'; to: string; kept: string }
   | ({ do: 'receive'; from: string; count: number } & Taken)
@@ -105,7 +110,8 @@ export type InSession =
   | { do: 'get'; state: string | null }
   | { do: 'renew' }
   | { do: 'id'; is: string }
-  | { do: 'outlast' };
+  // Until its lock is over; then its state is asked for, or a message settled that was received before.
+  | { do: 'outlast'; settles?: true };
 
 export type Administered =
   | `${'create' | 'get' | 'update' | 'list' | 'count' | 'delete'} queue`
@@ -115,12 +121,14 @@ export type Administered =
 export interface Asked {
   lockSeconds?: number;
   deliveries?: number;
+  /** After which it is deleted, when nobody uses it. */
+  idleMinutes?: number;
   active?: number;
   subscription?: string;
   rule?: Rule;
 }
 
-export const languages = ['python', 'java', 'go', 'plain'] as const;
+export const languages = ['javascript', 'python', 'java', 'go', 'plain'] as const;
 export type Language = (typeof languages)[number];
 export const ways = ['emulator', 'tls', 'websockets'] as const;
 export type Way = (typeof ways)[number];

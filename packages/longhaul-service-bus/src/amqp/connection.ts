@@ -9,6 +9,7 @@ import { traceLink } from '../trace.ts';
 import { tellApart } from './dispositions.ts';
 import { toAmqpError } from './faults.ts';
 import { Framing } from './framing.ts';
+import { watchPlaces } from './freed-delivery.ts';
 import { forgiveLateFrames } from './late-frames.ts';
 import { ConnectionLinks } from './links.ts';
 import {
@@ -123,7 +124,9 @@ function tuneSession(
   tellDirectionsApart(session);
   receiveRaw(session, mostBytes);
   // The client may have given room to its AMQP session, of which no link is told.
-  fillFlows(session, () => setImmediate(guard(() => links.resume())));
+  const resume = () => void setImmediate(guard(() => links.resume()));
+  fillFlows(session, resume);
+  watchPlaces(session, resume);
   boundDispositions(session, () => rejected(toAmqpError(lockLost())));
 }
 

@@ -31,6 +31,21 @@ export function freeDelivery(delivery: Delivery): boolean {
   return false;
 }
 
+/**
+ * `freed` comes when there are places again of which a link wants some: answers free them, of which the
+ * client that has said all it had to say says nothing more.
+ */
+export function watchPlaces(session: SessionInternals, freed: () => void): void {
+  const { outgoing } = session;
+  const process = outgoing.process.bind(outgoing);
+  outgoing.process = (of) => {
+    process(of);
+    if (!session.wantsPlaces || outgoing.available() <= 0) return;
+    session.wantsPlaces = false;
+    freed();
+  };
+}
+
 /** Those behind it move up, as if it had never been: rhea looks for each id in turn, and stops at a gap. */
 function withdraw({ outgoing }: SessionInternals, { id }: { id: number }): void {
   const { deliveries: ring } = outgoing;

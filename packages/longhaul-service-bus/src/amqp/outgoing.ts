@@ -109,7 +109,9 @@ export class OutgoingLink implements Consumer, SessionWaiter {
     const unread = this.#link.connection.socket?.writableLength ?? 0;
     if (unread + this.#unwritten > mostUnread) return 0;
     const inFlight = this.#handed - this.#link.delivery_count;
-    return Math.min(this.#link.credit - inFlight, this.#slots() - this.#reserved);
+    const places = this.#slots() - this.#reserved;
+    if (places <= 0) (this.#sender.session as SessionInternals).wantsPlaces = true;
+    return Math.min(this.#link.credit - inFlight, places);
   }
 
   /**

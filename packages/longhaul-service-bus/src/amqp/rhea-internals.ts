@@ -101,6 +101,8 @@ export type SessionInternals = Session & {
   };
   /** Deliveries whose slot was freed although the client may still say something of them. */
   freed?: Set<number>;
+  /** A link has credit and messages, and no place for them. */
+  wantsPlaces?: boolean;
 };
 
 interface LinkInternals {

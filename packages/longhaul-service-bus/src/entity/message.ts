@@ -21,7 +21,12 @@ export interface Message {
   wholeIn?: Segment | undefined;
   changeIn?: Segment | undefined;
   content: Content;
+  /** How long the bare message is, while its content is not read yet. */
+  readonly bareBytes?: number | undefined;
 }
+
+export const bytesOf = (message: Message): number =>
+  message.bareBytes ?? message.content.bare.length;
 
 /** The store has not got it yet. */
 export const isArriving = ({ wholeIn }: Message): boolean => wholeIn?.isStored === false;

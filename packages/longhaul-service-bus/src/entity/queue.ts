@@ -239,7 +239,7 @@ export class Queue {
       return;
     }
     this.#custody.locks.take(message, consumer, session);
-    this.#journal.putMessage(message);
+    this.#journal.putDelivery(message);
     trace(this.settings.name, message, 'delivered');
     consumer.take(message);
   }
@@ -309,7 +309,7 @@ export class Queue {
   // --- sessions ---------------------------------------------------------------------------------
 
   #sessionOf(message: Message): Session | undefined {
-    const id = message.content.sessionId;
+    const id = this.sessions && message.content.sessionId;
     return id === undefined ? undefined : this.sessions?.get(id);
   }
 

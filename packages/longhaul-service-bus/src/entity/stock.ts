@@ -1,6 +1,6 @@
 /** The messages that one queue has: by sequence number, in order, counted. */
 import { Ascending } from './ascending.ts';
-import type { Message } from './message.ts';
+import { bytesOf, type Message } from './message.ts';
 import type { Session } from './session.ts';
 
 export class Stock {
@@ -30,7 +30,7 @@ export class Stock {
     this.#order.add(message.sequence);
     session?.sequences.add(message.sequence);
     this.counts[message.state]++;
-    this.bytes += message.content.bare.length;
+    this.bytes += bytesOf(message);
   }
 
   remove(message: Message, session: Session | undefined): void {
@@ -38,7 +38,7 @@ export class Stock {
     this.#order.remove();
     session?.sequences.remove();
     this.counts[message.state]--;
-    this.bytes -= message.content.bare.length;
+    this.bytes -= bytesOf(message);
   }
 
   changeState(message: Message, state: Message['state']): void {
@@ -48,7 +48,7 @@ export class Stock {
   }
 
   changeBare(message: Message, bare: Buffer): void {
-    this.bytes += bare.length - message.content.bare.length;
+    this.bytes += bare.length - bytesOf(message);
     message.content.bare = bare;
   }
 

@@ -127,6 +127,21 @@ export class Reader {
     return this.#bytes.toString('utf8', at, at + length);
   }
 
+  /** Over a text, or over bytes; answers how many. */
+  skip(): number {
+    const length = this.#view.getUint32(this.#skip(4));
+    if (length === noText) return 0;
+    this.#skip(length);
+    return length;
+  }
+
+  /** The same from another place. */
+  from(at: number): Reader {
+    const other = new Reader(this.#bytes);
+    other.#at = at;
+    return other;
+  }
+
   /** The same bytes, not a copy. */
   bytes(): Buffer {
     const end = this.sized();

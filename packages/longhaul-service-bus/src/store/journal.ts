@@ -13,7 +13,7 @@ export interface Change {
 export interface Store {
   /** Nothing written is ever read: it need not be made. */
   readonly isVolatile: boolean;
-  /** Every pair with this prefix, in the order of keys, many at a time. */
+  /** Every pair with this prefix, many at a time; the small ones in the order of keys. */
   read(prefix: string): AsyncIterable<[key: string, value: Buffer][]>;
   /** Applies all changes or none; resolves when they survive the process. */
   write(changes: readonly Change[]): Promise<void>;
@@ -24,6 +24,8 @@ type Pending = Buffer | undefined | (() => Buffer);
 
 // Between two tries to write what could not be written.
 const againMs = 1000;
+// A delivery is written when it is one to two of these old: most are settled before.
+const lateMs = 100;
 
 /**
  * Gathers changes and writes them in groups: while one group is being written the next fills up, so
@@ -39,6 +41,8 @@ export class Journal {
   #writing: Promise<void> = Promise.resolve();
   #stuck = false;
   #closing = false;
+  #late = new Set<() => void>();
+  #cancelLate: (() => void) | undefined;
   readonly #store: Store;
   readonly #clock: Clock;
   /** Told when writing works again. */
@@ -68,8 +72,25 @@ export class Journal {
     return this.#next ?? this.#writing;
   }
 
+  /** Calls back in a while, and before the journal closes; what is set then is kept as all else. */
+  later(act: () => void): void {
+    this.#late.add(act);
+    this.#cancelLate ??= this.#clock.after(lateMs, () => this.#actLate());
+  }
+
+  #actLate(): void {
+    this.#cancelLate = undefined;
+    const all = this.#late;
+    this.#late = new Set();
+    for (const act of all) act();
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
+    while (this.#cancelLate) {
+      this.#cancelLate();
+      this.#actLate();
+    }
     try {
       await this.kept();
     } finally {
@@ -140,6 +161,9 @@ export class EntityJournal {
   readonly #name: string;
   readonly #prefix: string;
   readonly #segments: Segments;
+  /** Handed over, and that not written yet; those of the last while, and those of the one before. */
+  #delivered = new Set<Message>();
+  #deliveredBefore = new Set<Message>();
 
   constructor(journal: Journal, entity: string) {
     this.#journal = journal;
@@ -166,12 +190,37 @@ export class EntityJournal {
    */
   putMessage(message: Message, { withBody = false } = {}): void {
     if (this.#journal.isVolatile) return;
+    this.#settled(message);
     if (withBody) this.#segments.put(message);
     else this.#segments.change(message);
   }
 
+  /**
+   * It was handed over, which is not written at once: nobody waits for it, and what is settled soon is
+   * never written. After a kill meanwhile it is delivered again, uncounted.
+   */
+  putDelivery(message: Message): void {
+    // With the message itself it is written anyway.
+    if (this.#journal.isVolatile || message.wholeIn?.isWritten === false) return;
+    this.#delivered.add(message);
+    this.#journal.later(this.#writeDeliveries);
+  }
+
+  readonly #writeDeliveries = () => {
+    for (const message of this.#deliveredBefore) this.#segments.change(message);
+    this.#deliveredBefore = this.#delivered;
+    this.#delivered = new Set();
+    if (this.#deliveredBefore.size > 0) this.#journal.later(this.#writeDeliveries);
+  };
+
+  #settled(message: Message): void {
+    if (!this.#delivered.delete(message)) this.#deliveredBefore.delete(message);
+  }
+
   deleteMessage(message: Message): void {
-    if (!this.#journal.isVolatile) this.#segments.remove(message);
+    if (this.#journal.isVolatile) return;
+    this.#settled(message);
+    this.#segments.remove(message);
   }
 
   /** Keeps the bytes where they are not read again. */

@@ -2,9 +2,10 @@
  * A message in the store: what is known of it, and its bytes unless only the former has changed. Binary,
  * as a start reads a million of them. Both functions name the same values in the same order.
  */
-import type { Header } from '../amqp/message.ts';
+import type { Content, Header } from '../amqp/message.ts';
 import type { Lock, Message } from '../entity/message.ts';
-import type { Reader, Writer } from './binary.ts';
+import { Reader, type Writer } from './binary.ts';
+import type { Segment } from './segments.ts';
 
 const states = ['active', 'deferred', 'scheduled'] as const;
 
@@ -36,26 +37,79 @@ export function writeMessage(to: Writer, message: Message, { whole }: { whole: b
 }
 
 /** With these bytes, if it was not written whole. @throws RangeError when it is damaged */
-export const readMessage = (from: Reader, sequence: number, bare?: Buffer): Message => ({
-  sequence,
-  enqueuedSequence: from.number(),
-  enqueuedAt: from.number(),
-  expiresAt: from.optional(),
-  state: stateOf(from.byte()),
-  deliveryCount: from.number(),
-  lock: lockOf(from.text(), from.number(), from.text()),
-  deadLetterSource: from.text(),
-  hops: from.optional(),
-  wasScheduled: from.byte() === 1,
-  content: {
-    messageId: from.text() ?? '',
-    sessionId: from.text(),
-    header: headerOf(from.byte() === 1, from.optional(), from.optional()),
-    scheduledFor: from.optional(),
-    annotations: annotationsOf(from),
-    bare: bare ?? from.bytes(),
-  },
+export const readMessage = (from: Reader, sequence: number, bare?: Buffer): Message =>
+  new StoredMessage(from, sequence, bare);
+
+const readContent = (from: Reader, bare?: Buffer): Content => ({
+  messageId: from.text() ?? '',
+  sessionId: from.text(),
+  header: headerOf(from.byte() === 1, from.optional(), from.optional()),
+  scheduledFor: from.optional(),
+  annotations: annotationsOf(from),
+  bare: bare ?? from.bytes(),
 });
+
+/** Of the content of one that was written whole nothing is read until somebody asks for it. */
+class StoredMessage implements Message {
+  sequence: number;
+  enqueuedSequence: number;
+  enqueuedAt: number;
+  expiresAt: number | undefined;
+  state: Message['state'];
+  deliveryCount: number;
+  lock: Lock | undefined;
+  deadLetterSource: string | undefined;
+  hops: number | undefined;
+  wasScheduled: boolean;
+  wholeIn: Segment | undefined;
+  changeIn: Segment | undefined;
+  #bareBytes: number;
+  #content: Content | Reader;
+  #contentAt: number;
+
+  constructor(from: Reader, sequence: number, bare?: Buffer) {
+    this.sequence = sequence;
+    this.enqueuedSequence = from.number();
+    this.enqueuedAt = from.number();
+    this.expiresAt = from.optional();
+    this.state = stateOf(from.byte());
+    this.deliveryCount = from.number();
+    this.lock = lockOf(from.text(), from.number(), from.text());
+    this.deadLetterSource = from.text();
+    this.hops = from.optional();
+    this.wasScheduled = from.byte() === 1;
+    this.wholeIn = undefined;
+    this.changeIn = undefined;
+    this.#contentAt = from.at;
+    this.#content = bare ? readContent(from, bare) : from;
+    this.#bareBytes = bare?.length ?? skipContent(from);
+  }
+
+  get bareBytes(): number | undefined {
+    return this.#content instanceof Reader ? this.#bareBytes : undefined;
+  }
+
+  get content(): Content {
+    if (this.#content instanceof Reader)
+      this.#content = readContent(this.#content.from(this.#contentAt));
+    return this.#content;
+  }
+
+  set content(content: Content) {
+    this.#content = content;
+  }
+}
+
+/** Answers how many bytes the last of it has. */
+function skipContent(from: Reader): number {
+  from.skip();
+  from.skip();
+  from.byte();
+  for (let n = 0; n < 3; n++) from.number();
+  const annotations = from.number();
+  for (let n = 0; n < annotations; n++) from.skip();
+  return from.skip();
+}
 
 // Most messages have neither; a million of them share these.
 const plain: Header = { durable: false, priority: undefined, ttl: undefined };

@@ -213,7 +213,7 @@ export class Segments {
     const messages = new Found();
     const unread: Unread[] = [];
     let highest = 0;
-    for (const [number, value] of values) {
+    for (const [number, value] of [...values].sort(([a], [b]) => a - b)) {
       const segment = this.#readSegment(number, gone.has(number));
       const isGone = bitsOf(gone.get(number));
       const from = new Reader(value);
@@ -244,8 +244,8 @@ export class Segments {
     // The message is gone that has changed.
     if (!isWhole && !known) return;
     const read = readMessage(from, sequence, isWhole ? undefined : known?.content.bare);
-    const message = known ? Object.assign(known, read) : read;
-    const { wholeIn, changeIn } = message;
+    const { wholeIn, changeIn } = known ?? read;
+    const message = known ? Object.assign(known, read, { wholeIn, content: read.content }) : read;
     message.changeIn = isWhole ? undefined : segment;
     if (isWhole) message.wholeIn = segment;
     segment.messages[segment.messages.length - 1] = message;

@@ -10,6 +10,7 @@ import (
 type asked struct {
 	LockSeconds  int
 	Deliveries   int32
+	IdleMinutes  int
 	Active       int32
 	Subscription string
 	Rule         rule
@@ -49,10 +50,13 @@ func administer(how brief, of step) error {
 		return err
 	}
 	lock := fmt.Sprintf("PT%dS", of.With.LockSeconds)
+	idle := fmt.Sprintf("PT%dM", of.With.IdleMinutes)
 	deliveries := &of.With.Deliveries
 	switch of.What {
 	case "create queue":
-		properties := &admin.QueueProperties{LockDuration: &lock, MaxDeliveryCount: deliveries}
+		properties := &admin.QueueProperties{
+			LockDuration: &lock, MaxDeliveryCount: deliveries, AutoDeleteOnIdle: &idle,
+		}
 		options := &admin.CreateQueueOptions{Properties: properties}
 		_, err := client.CreateQueue(soon(), of.Name, options)
 		return err
@@ -68,6 +72,9 @@ func administer(how brief, of step) error {
 			found.MaxDeliveryCount = deliveries
 			_, err = client.UpdateQueue(soon(), of.Name, found.QueueProperties, nil)
 			return err
+		}
+		if *found.AutoDeleteOnIdle != idle {
+			return errors.New(*found.AutoDeleteOnIdle)
 		}
 		if *found.LockDuration != lock || *found.MaxDeliveryCount != *deliveries {
 			return fmt.Errorf("%s, %d", *found.LockDuration, *found.MaxDeliveryCount)

@@ -38,12 +38,15 @@ class Administration {
     var asked = step.path("with");
     int deliveries = asked.path("deliveries").asInt();
     var lock = Duration.ofSeconds(asked.path("lockSeconds").asInt());
+    var idle = Duration.ofMinutes(asked.path("idleMinutes").asInt());
     switch (step.get("what").asText()) {
       case "create queue" -> client.createQueue(name,
-          new CreateQueueOptions().setLockDuration(lock).setMaxDeliveryCount(deliveries));
+          new CreateQueueOptions().setLockDuration(lock).setMaxDeliveryCount(deliveries)
+              .setAutoDeleteOnIdle(idle));
       case "get queue" -> {
         var found = client.getQueue(name);
         Messages.same("lock", found.getLockDuration(), lock);
+        Messages.same("idle", found.getAutoDeleteOnIdle(), idle);
         Messages.same("deliveries", found.getMaxDeliveryCount(), deliveries);
       }
       case "update queue" ->

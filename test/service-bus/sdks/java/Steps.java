@@ -42,6 +42,7 @@ class Steps {
   ServiceBusReceiverClient receiver(ServiceBusClientBuilder client, JsonNode step) {
     var builder =
         client.receiver().disableAutoComplete().maxAutoLockRenewDuration(Duration.ZERO);
+    if (step.has("prefetch")) builder.prefetchCount(step.get("prefetch").asInt());
     if (step.has("deletes")) builder.receiveMode(ServiceBusReceiveMode.RECEIVE_AND_DELETE);
     if (step.has("sub"))
       builder.subQueue(step.get("sub").asText().equals("dead")
@@ -55,12 +56,13 @@ class Steps {
 
   void run(JsonNode step) {
     switch (step.get("do").asText()) {
-      case "send", "large", "schedule", "cancel" -> {
+      case "send", "large", "fill", "schedule", "cancel" -> {
         try (var to = sender(brief.client(), step.get("to").asText())) {
           send(to, step);
         }
       }
       case "session" -> session(step);
+      case "wait" -> sleep(step.get("ms").asLong());
       case "rules" -> Rules.run(brief, step);
       case "transaction" -> Transactions.run(this, step);
       case "administer" -> Administration.run(brief, step);
@@ -84,6 +86,12 @@ class Steps {
         } else step.get("messages").forEach(each -> to.sendMessage(Messages.made(each)));
       }
       case "large" -> to.sendMessage(new ServiceBusMessage("x".repeat(step.get("bytes").asInt())));
+      case "fill" -> {
+        var batch = to.createMessageBatch();
+        var body = "x".repeat(step.get("bytes").asInt());
+        while (batch.tryAddMessage(new ServiceBusMessage(body)));
+        to.sendMessages(batch);
+      }
       case "schedule" -> {
         var at = OffsetDateTime.now().plus(Duration.ofMillis(step.get("afterMs").asLong()));
         var number = to.scheduleMessage(Messages.made(step.get("message")), at);
@@ -125,9 +133,12 @@ class Steps {
   }
 
   static void pass(OffsetDateTime until) {
+    sleep(Math.max(0, Duration.between(OffsetDateTime.now(), until).toMillis() + 1500));
+  }
+
+  static void sleep(long ms) {
     try {
-      long ms = Duration.between(OffsetDateTime.now(), until).toMillis() + 1500;
-      Thread.sleep(Math.max(0, ms));
+      Thread.sleep(ms);
     } catch (InterruptedException fault) {
       throw new IllegalStateException(fault);
     }
@@ -207,7 +218,9 @@ class Steps {
       }
       case "id" -> Messages.same("id", of.getSessionId(), step.get("is").asText());
       case "outlast" -> {
+        var message = step.has("settles") ? received(of, 1).get(0) : null;
         pass(of.renewSessionLock());
+        if (message != null) of.complete(message);
         of.getSessionState();
       }
       default -> look(of, step);

@@ -88,6 +88,10 @@ export class PlainScenario {
         return this.#session(step);
       case 'transaction':
         return transact(this.#connection, step);
+      case 'wait':
+        return wait(step.ms);
+      case 'fill':
+        throw new Error('To a plain AMQP client a batch is one message.');
       case 'mark':
         await wait(5);
         this.#kept.set(step.keep, [Date.now()]);
@@ -293,6 +297,7 @@ export class PlainScenario {
         return assert.ok(Number(expiration) > Date.now(), 'the lock is over');
       }
       case 'outlast':
+        if (step.settles) await received(receiver, 1, patienceMs);
         return this.#outlast(receiver);
     }
   }

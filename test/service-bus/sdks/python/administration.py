@@ -27,11 +27,14 @@ def administer(connection, what, name, asked):
                 name,
                 lock_duration=timedelta(seconds=asked["lockSeconds"]),
                 max_delivery_count=asked["deliveries"],
+                auto_delete_on_idle=timedelta(minutes=asked["idleMinutes"]),
             )
         elif what == "get queue":
             found = administration.get_queue(name)
             assert found.lock_duration == timedelta(seconds=asked["lockSeconds"]), found.lock_duration
             assert found.max_delivery_count == asked["deliveries"], found.max_delivery_count
+            idle = found.auto_delete_on_idle
+            assert idle == timedelta(minutes=asked["idleMinutes"]), idle
         elif what == "update queue":
             found = administration.get_queue(name)
             found.max_delivery_count = asked["deliveries"]

@@ -10,6 +10,7 @@ from azure.servicebus import (
     ServiceBusSubQueue,
     TransportType,
 )
+from azure.servicebus.exceptions import MessageSizeExceededError
 
 from administration import administer
 from messages import check, made, text
@@ -96,6 +97,18 @@ class Scenario:
         with self.sender(step["to"]) as to:
             to.send_messages(ServiceBusMessage("x" * step["bytes"]))
 
+    def do_fill(self, step):
+        with self.sender(step["to"]) as to:
+            batch = to.create_message_batch()
+            try:
+                while True:
+                    batch.add_message(ServiceBusMessage("x" * step["bytes"]))
+            except MessageSizeExceededError:
+                to.send_messages(batch)
+
+    def do_wait(self, step):
+        time.sleep(step["ms"] / 1000)
+
     def do_schedule(self, step):
         at = now() + timedelta(milliseconds=step["afterMs"])
         with self.sender(step["to"]) as to:
@@ -108,7 +121,8 @@ class Scenario:
     def do_receive(self, step):
         deletes = ServiceBusReceiveMode.RECEIVE_AND_DELETE
         mode = {"receive_mode": deletes} if step.get("deletes") else {}
-        with self.receiver(step["from"], step.get("sub"), **mode) as of:
+        ahead = {"prefetch_count": step["prefetch"]} if "prefetch" in step else {}
+        with self.receiver(step["from"], step.get("sub"), **mode, **ahead) as of:
             self.take(of, step)
 
     def take(self, of, step):
@@ -194,8 +208,11 @@ class Scenario:
         elif name == "id":
             assert held.session.session_id == step["is"], held.session.session_id
         elif name == "outlast":
+            message = self.one(held) if step.get("settles") else None
             until = held.session.locked_until_utc
             time.sleep(max(0, (until - now()).total_seconds() + 1.5))
+            if message:
+                held.complete_message(message)
             held.session.get_state()
         else:
             raise NotImplementedError(name)

@@ -115,6 +115,80 @@ export const entities: Scenario[] = [
     ],
   },
   {
+    name: 'forwarding from topic to queue to queue, four times and no more',
+    topics: [
+      { name: 'topic-onward', subscriptions: [{ name: 's', forwardTo: 'chain-1' }] },
+      { name: 'topic-too-far', subscriptions: [{ name: 's', forwardTo: 'chain-0' }] },
+    ],
+    queues: [
+      { name: 'chain-0', forwardTo: 'chain-1' },
+      { name: 'chain-1', forwardTo: 'chain-2' },
+      { name: 'chain-2', forwardTo: 'chain-3' },
+      { name: 'chain-3', forwardTo: 'chain-4' },
+      { name: 'chain-4' },
+    ],
+    steps: [
+      send('topic-onward', { body: 'near', properties: { colour: 'red' } }),
+      receive('chain-4', [{ body: 'near', deliveries: 0, properties: { colour: 'red' } }]),
+      send('topic-too-far', { body: 'far' }),
+      receive('chain-3', [{ body: 'far' }], { sub: 'transfer' }),
+      empty('chain-4'),
+    ],
+  },
+  {
+    name: 'filters of every kind',
+    topics: [
+      {
+        name: 'topic-filters',
+        subscriptions: [
+          ...(
+            [
+              ['in', "colour IN ('red', 'green')"],
+              ['null', 'size IS NULL'],
+              ['exists', "EXISTS(size) AND NOT colour = 'blue'"],
+              ['between', 'size + 1 > 10 AND size * 2 <= 40'],
+              ['system', "sys.Label = 'l' OR sys.MessageId LIKE 'b%'"],
+              ['true', '1=1'],
+              ['false', '1=0'],
+            ] as const
+          ).map(([name, sqlExpression]) => ({
+            name,
+            rules: [{ name: 'r', sqlFilter: { sqlExpression } }],
+          })),
+          { name: 'id', rules: [{ name: 'r', correlationFilter: { messageId: 'blue-1' } }] },
+          {
+            name: 'two',
+            rules: [
+              { name: 'r', correlationFilter: { label: 'l' } },
+              { name: 's', sqlFilter: { sqlExpression: 'size = 15' } },
+            ],
+          },
+        ],
+      },
+    ],
+    steps: [
+      send(
+        'topic-filters',
+        { body: 'r', id: 'red-1', subject: 'l', properties: { colour: 'red', size: 15 } },
+        { body: 'b', id: 'blue-1', properties: { colour: 'blue', size: 25 } },
+        { body: 'g', id: 'green-1', properties: { colour: 'green' } },
+      ),
+      receive('topic-filters/in', bodies('r', 'g')),
+      receive('topic-filters/null', bodies('g')),
+      receive('topic-filters/exists', bodies('r')),
+      receive('topic-filters/between', bodies('r')),
+      receive('topic-filters/system', bodies('r', 'b')),
+      receive('topic-filters/true', bodies('r', 'b', 'g')),
+      receive('topic-filters/id', bodies('b')),
+      ...['in', 'null', 'exists', 'between', 'system', 'false', 'id'].map((name) =>
+        empty(`topic-filters/${name}`),
+      ),
+      // Both of its rules take it, and neither has an action.
+      receive('topic-filters/two', bodies('r')),
+      empty('topic-filters/two'),
+    ],
+  },
+  {
     name: 'what cannot be forwarded is a transfer dead letter',
     queues: [
       { name: 'blocked', forwardTo: 'needs-session' },
@@ -127,7 +201,7 @@ export const entities: Scenario[] = [
   },
   {
     name: 'a transaction that is committed moves messages between queues',
-    without: ['python', 'go'],
+    without: ['javascript', 'python', 'go'],
     queues: [{ name: 'work' }, { name: 'result' }, { name: 'audit' }],
     steps: [
       send('work', { body: 'w' }),
@@ -145,7 +219,7 @@ export const entities: Scenario[] = [
   },
   {
     name: 'a transaction that is rolled back did nothing',
-    without: ['python', 'go'],
+    without: ['javascript', 'python', 'go'],
     queues: [{ name: 'undone', lockDuration: 'PT5S' }, { name: 'nothing' }],
     steps: [
       send('undone', { body: 'w' }),
@@ -201,18 +275,18 @@ export const entities: Scenario[] = [
         do: 'administer',
         what: 'create queue',
         name: 'made',
-        with: { lockSeconds: 30, deliveries: 5 },
+        with: { lockSeconds: 30, deliveries: 5, idleMinutes: 10 },
       },
       { do: 'administer', what: 'list queue', name: 'made' },
       {
         do: 'administer',
         what: 'get queue',
         name: 'made',
-        with: { lockSeconds: 30, deliveries: 5 },
+        with: { lockSeconds: 30, deliveries: 5, idleMinutes: 10 },
       },
       fails({
         ...{ do: 'administer', what: 'create queue', name: 'made' },
-        with: { lockSeconds: 30, deliveries: 5 },
+        with: { lockSeconds: 30, deliveries: 5, idleMinutes: 10 },
       }),
       send('made', { body: 'm' }),
       { do: 'administer', what: 'count queue', name: 'made', with: { active: 1 } },
@@ -221,13 +295,13 @@ export const entities: Scenario[] = [
         do: 'administer',
         what: 'get queue',
         name: 'made',
-        with: { lockSeconds: 30, deliveries: 7 },
+        with: { lockSeconds: 30, deliveries: 7, idleMinutes: 10 },
       },
       receive('made', [{ body: 'm' }]),
       { do: 'administer', what: 'delete queue', name: 'made' },
       fails({
         ...{ do: 'administer', what: 'get queue', name: 'made' },
-        with: { lockSeconds: 30, deliveries: 7 },
+        with: { lockSeconds: 30, deliveries: 7, idleMinutes: 10 },
       }),
       fails(send('made', { body: 'm' }), 'MessagingEntityNotFound'),
     ],

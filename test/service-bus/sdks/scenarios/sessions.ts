@@ -104,8 +104,19 @@ export const sessions: Scenario[] = [
     ],
   },
   {
+    name: 'a message of a session whose lock is over is not settled',
+    // It tells its user that the context was canceled.
+    without: ['go'],
+    queues: [{ name: 'ended-within', requiresSession: true, lockDuration: 'PT2S' }],
+    steps: [
+      send('ended-within', ...of('S', 'x')),
+      fails(session('ended-within', 'S', [{ do: 'outlast', settles: true }]), 'SessionLockLost'),
+      session('ended-within', 'S', [take([{ body: 'x', deliveries: 1 }])]),
+    ],
+  },
+  {
     name: 'sessions are listed, those of a late state too',
-    without: ['java'],
+    without: ['javascript', 'java'],
     queues: [{ name: 'listed', requiresSession: true }],
     steps: [
       send('listed', ...of('A', 'a'), ...of('B', 'b')),
