@@ -57,6 +57,9 @@ test('every operation of openapi.json can be asked for', async () => {
   for await (const _ of client.ends('ada')) assert.fail();
   for await (const _ of job.events()) assert.fail();
   await job.status();
+  await job.why();
+  await client.queues();
+  await client.workers();
   await job.result();
   await job.cancel();
   await job.retry();

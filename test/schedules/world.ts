@@ -241,6 +241,7 @@ export class Schedulers {
         send: (message) => call(() => this.#take(message)),
         peekDeadLetters: async () => [],
         openDeadLetters: unused as never,
+        peek: async () => [],
       },
       newId: (at) => idOfOccurrence(`by hand ${++this.#made}`, at),
       slots: new SessionAllocator(() => 0.5),

@@ -1,6 +1,7 @@
 /** Composition: settings, clients, stores, pipeline, triggers. `index.ts` gives it the catalogue. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { hostname } from 'node:os';
 import { app } from '@azure/functions';
 import { DefaultAzureCredential } from '@azure/identity';
 import { SessionAllocator } from './admit/key.ts';
@@ -30,6 +31,7 @@ import { registerJobs } from './http/jobs.ts';
 import { registerDescriptions } from './http/openapi.ts';
 import { registerPauses } from './http/pauses.ts';
 import { registerSchedules } from './http/schedules.ts';
+import { registerState } from './http/state.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
@@ -43,6 +45,7 @@ import { pause } from './record/pause.ts';
 import { Pauses } from './record/pauses.ts';
 import type { Working } from './run/attempt.ts';
 import { ConcurrencyLimiter } from './run/concurrency-limiter.ts';
+import { Heartbeat } from './run/heartbeat.ts';
 import { SessionFairness } from './run/session-fairness.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { Tally } from './tally.ts';
@@ -98,6 +101,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
     checkCallback: (url: string) => checkCallback(url, outbound),
     limiter: new ConcurrencyLimiter(settings.JOBS_AT_ONCE, topology.lanes, clock),
     pauses: new Pauses(notes, clock),
+    heartbeat: new Heartbeat({ notes, clock, log }, whoAmI(settings)),
     turns: new SessionFairness(clock),
     newOwner: () => randomUUID(),
     random: Math.random,
@@ -109,10 +113,13 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   const underWay = new UnderWay();
   app.hook.appTerminate(async () => {
     stopping.abort();
+    const gone = worker.heartbeat.stop();
     await underWay.answered(terminateMs);
     tally.flush();
+    await gone;
   });
   app.hook.appStart(() => {
+    worker.heartbeat.start();
     // The host (4.1037, WorkerProcess) takes an end with 0 for one of its own: it would start no other
     // worker, and what ran in this one would stay locked.
     process.on('exit', (code) => {
@@ -131,6 +138,7 @@ function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): v
   registerJobs(api);
   registerSchedules(api);
   registerPauses(api);
+  registerState(api);
   registerDeadLetters(api);
   registerEvents(api);
   registerExamplePage();
@@ -138,6 +146,17 @@ function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): v
   registerInbox(worker, INBOX);
   registerCompletions(worker);
   registerTimers(worker);
+}
+
+/** What the platform calls this app and its instance, for who looks for a job's worker. */
+function whoAmI({ LANES, JOBS_AT_ONCE, WEBSITE_SITE_NAME, WEBSITE_INSTANCE_ID }: Settings) {
+  return {
+    id: randomUUID(),
+    app: WEBSITE_SITE_NAME,
+    instance: WEBSITE_INSTANCE_ID ?? `${hostname()} ${process.pid}`,
+    lanes: LANES,
+    places: JOBS_AT_ONCE,
+  };
 }
 
 // The worker ends once the hook has; the host (4.1037) ends it after five seconds.

@@ -116,8 +116,19 @@ export interface Queue {
   send(message: OutgoingMessage): Promise<void>;
   /** Dead letters after this sequence number, oldest first, without locking them. */
   peekDeadLetters(queue: string, after: number, limit: number): Promise<DeadLetter[]>;
+  /** What lies in it or in its dead letters, oldest first, without locking it. */
+  peek(queue: string, limit: number, of?: 'dead letters'): Promise<LyingMessage[]>;
   /** Takes them, oldest first, so that each can be removed. */
   openDeadLetters(queue: string): LetterReader;
+}
+
+/** A message that somebody may take. */
+export interface LyingMessage {
+  state: 'active' | 'scheduled' | 'deferred';
+  sessionId?: string | undefined;
+  enqueuedAt?: Date | undefined;
+  /** The job that it is of, as far as it says so itself. */
+  job: string | undefined;
 }
 
 export interface TakenLetter extends DeadLetter {

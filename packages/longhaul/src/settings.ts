@@ -107,6 +107,9 @@ const schema = z
     /** An Azure Batch account, `https://NAME.REGION.batch.azure.com`, and a pool of it, for `simulation`. */
     BATCH_URL: z.url().optional(),
     BATCH_POOL: z.string().default('longhaul'),
+    /** Set by the platform: what the app and its instance are called. */
+    WEBSITE_SITE_NAME: z.string().default('local'),
+    WEBSITE_INSTANCE_ID: z.string().optional(),
     /** The largest request body, in bytes. */
     MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
     /**

@@ -11,7 +11,7 @@ import Long from 'long';
 import { MessageRefusedError, QueueNotFoundError } from '../errors.ts';
 import type { OutgoingMessage } from '../model/message.ts';
 import { laneOf, type Topology } from '../model/topology.ts';
-import type { DeadLetter, LetterReader, Queue } from '../ports.ts';
+import type { DeadLetter, LetterReader, LyingMessage, Queue } from '../ports.ts';
 import { toIncoming } from './delivery.ts';
 import { remembered } from './remembered.ts';
 import { type Seal, unsealed } from './seal.ts';
@@ -50,6 +50,14 @@ export function createQueue(client: ServiceBusClient, seal: Seal = unsealed): Qu
       const sealed = await seal.close(message);
       await outletOf(message.queue).send(toServiceBus(sealed));
     },
+    async peek(queue, limit, of) {
+      const receiver = client.createReceiver(queue, of ? { subQueueType: 'deadLetter' } : {});
+      try {
+        return await peekAll(receiver, limit);
+      } finally {
+        await receiver.close();
+      }
+    },
     openDeadLetters: (queue) =>
       readLetters(client.createReceiver(queue, { subQueueType: 'deadLetter' }), (message) =>
         toLetter(queue, message, seal),
@@ -77,6 +85,40 @@ const toLetter = async (
   reason: message.deadLetterReason,
   description: message.deadLetterErrorDescription,
 });
+
+// An answer has so many at most, or 256 KB of them.
+const peekedAtOnce = 250;
+
+async function peekAll(receiver: ServiceBusReceiver, limit: number): Promise<LyingMessage[]> {
+  const all: LyingMessage[] = [];
+  for (let from = Long.ONE; all.length < limit; ) {
+    const count = Math.min(peekedAtOnce, limit - all.length);
+    const found = await receiver.peekMessages(count, {
+      fromSequenceNumber: from,
+    });
+    const last = found.at(-1)?.sequenceNumber;
+    if (!last) break;
+    all.push(...found.map(toLying));
+    from = last.add(1);
+  }
+  return all;
+}
+
+const toLying = ({
+  state,
+  sessionId,
+  enqueuedTimeUtc,
+  messageId,
+  applicationProperties,
+}: ServiceBusReceivedMessage): LyingMessage => {
+  const { job } = applicationProperties ?? {};
+  return {
+    state,
+    sessionId,
+    enqueuedAt: enqueuedTimeUtc,
+    job: typeof job === 'string' ? job : messageId === undefined ? undefined : String(messageId),
+  };
+};
 
 // So long the broker may take to say that there is no other.
 const lastWaitMs = 2_000;
@@ -115,6 +157,7 @@ export function queueOf(topology: Topology, make: (bus?: string) => Queue): Queu
   return {
     send: async (message) => of(message.queue).send(message),
     peekDeadLetters: async (queue, ...page) => of(queue).peekDeadLetters(queue, ...page),
+    peek: async (queue, ...page) => of(queue).peek(queue, ...page),
     openDeadLetters: (queue) => of(queue).openDeadLetters(queue),
   };
 }

@@ -9,6 +9,7 @@ import { DeadLettersClient } from './dead-letters.ts';
 import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
 import { PausesClient } from './pauses.ts';
 import { SchedulesClient } from './schedules.ts';
+import type { LaneStatus, Why, WorkerStatus } from './state.ts';
 import { Http, type HttpOptions, queryOf, type StreamedEvent } from './transport.ts';
 import {
   type AnyType,
@@ -29,6 +30,8 @@ export type { JobStatus } from './types.ts';
 export interface JobHandle<R> {
   readonly id: string;
   status(): Promise<JobStatus>;
+  /** Why it is not further than it is. */
+  why(): Promise<Why>;
   /** Each change of the status, the end last. */
   watch(options?: { signal?: AbortSignal }): AsyncIterable<JobStatus>;
   /** @throws JobFailedError, CallTimeoutError */
@@ -77,6 +80,10 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
   /** Newest first. */
   list(filter?: JobFilter): Promise<{ jobs: JobStatus[]; cursor?: string }>;
   types(): Promise<JobTypeDescription[]>;
+  /** What lies in each lane, and who serves it. */
+  queues(): Promise<LaneStatus[]>;
+  /** The worker processes that were heard of lately. */
+  workers(): Promise<WorkerStatus[]>;
   /** The ends of the jobs that somebody asked for, as they come. */
   ends(requestedBy: string, options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   readonly schedules: SchedulesClient;
@@ -144,6 +151,14 @@ class HttpCaller<C extends readonly AnyType[]>
     };
   }
 
+  async queues(): Promise<LaneStatus[]> {
+    return ((await this.#http.json('GET', '/queues')) as { lanes: LaneStatus[] }).lanes;
+  }
+
+  async workers(): Promise<WorkerStatus[]> {
+    return ((await this.#http.json('GET', '/workers')) as { workers: WorkerStatus[] }).workers;
+  }
+
   async types(): Promise<JobTypeDescription[]> {
     return (await this.#http.json('GET', '/job-types')) as JobTypeDescription[];
   }
@@ -185,6 +200,10 @@ class Handle<R> implements JobHandle<R> {
 
   status(): Promise<JobStatus> {
     return statusOf(this.#http, this.id);
+  }
+
+  async why(): Promise<Why> {
+    return (await this.#http.json('GET', `${pathOf(this.id)}/why`)) as Why;
   }
 
   watch({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<JobStatus> {

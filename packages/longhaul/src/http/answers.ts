@@ -73,7 +73,41 @@ const Letter = z.looseObject({
   job: Status.optional(),
 });
 
+const queue = z.looseObject({
+  queue: z.string(),
+  active: z.int(),
+  scheduled: z.int(),
+  deadLetters: z.int(),
+  oldestAt: time.optional(),
+});
+const worker = z.looseObject({
+  id: z.string(),
+  app: z.string(),
+  instance: z.string(),
+  lanes: z.array(z.string()),
+  since: time,
+  at: time,
+  places: z.int(),
+  running: z.int(),
+  jobs: z.array(z.looseObject({ job: z.string(), type: z.string(), since: time })),
+});
+
 export const answers = {
+  Queues: z.object({
+    lanes: z.array(
+      z.looseObject({
+        lane: z.string(),
+        queues: z.array(queue),
+        workers: z.int(),
+        places: z.int(),
+      }),
+    ),
+  }),
+  Workers: z.object({ workers: z.array(worker) }),
+  Why: z.object({
+    state: z.enum(states),
+    reasons: z.array(z.looseObject({ code: z.string(), message: z.string() })),
+  }),
   Status,
   Schedule,
   Jobs: z.object({ jobs: z.array(Status), cursor: z.string().optional() }),

@@ -31,6 +31,7 @@ import type { Lease } from '../record/lease.ts';
 import type { Pauses } from '../record/pauses.ts';
 import { isOrphan } from '../wait/children.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import { createJob } from './job.ts';
 import type { SessionFairness } from './session-fairness.ts';
 import { nextToUndo, undoSteps } from './undo.ts';
@@ -41,6 +42,7 @@ export interface Working extends Submitting {
   schedules: Schedules;
   limiter: ConcurrencyLimiter;
   pauses: Pauses;
+  heartbeat: Heartbeat;
   turns: SessionFairness;
   newOwner(): string;
   random(): number;

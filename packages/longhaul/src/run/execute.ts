@@ -203,6 +203,7 @@ async function runAttempt(
   const { sequence } = of.delivery.message;
   const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence });
   let isDecided = false;
+  const over = worker.heartbeat.begin(stored.record.id, stored.record.type);
   try {
     const outcome = known ?? (await attempt(worker, { ...of, lease, startedAt }));
     logOutcome(worker, lease, outcome);
@@ -220,6 +221,7 @@ async function runAttempt(
     if (!(error instanceof LockLostError)) throw error;
     return undefined;
   } finally {
+    over();
     lease.close();
     if (!isDecided) await takeBackStart(worker, lease);
   }

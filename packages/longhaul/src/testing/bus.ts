@@ -1,6 +1,6 @@
 /** A broker in memory, as the rules see one: duplicates dropped, locks that can be lost, dead letters. */
 import type { IncomingMessage, OutgoingMessage } from '../model/message.ts';
-import type { DeadLetter, Delivery, LetterReader, SessionState } from '../ports.ts';
+import type { DeadLetter, Delivery, LetterReader, LyingMessage, SessionState } from '../ports.ts';
 import type { Call } from './stores.ts';
 
 export interface Lying {
@@ -115,6 +115,21 @@ export class Bus {
   letters(queue: string, after: number, limit: number): DeadLetter[] {
     const all = this.#letters.get(queue) ?? [];
     return all.filter(({ sequence }) => sequence > after).slice(0, limit);
+  }
+
+  look(queue: string, of?: 'dead letters'): LyingMessage[] {
+    if (of)
+      return (this.#letters.get(queue) ?? []).map(({ message }) => ({
+        ...message,
+        state: 'active',
+        job: message.messageId,
+      }));
+    return (this.#queues.get(queue) ?? []).map(({ message, visibleAt, enqueuedAt }) => ({
+      state: visibleAt > this.#now() ? 'scheduled' : 'active',
+      sessionId: message.sessionId,
+      enqueuedAt: new Date(enqueuedAt),
+      job: String(message.properties['job'] ?? message.messageId),
+    }));
   }
 
   openLetters(queue: string, call: Call): LetterReader {

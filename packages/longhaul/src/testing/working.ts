@@ -7,6 +7,7 @@ import { withExpiry } from '../record/expiry.ts';
 import { Pauses } from '../record/pauses.ts';
 import type { Working } from '../run/attempt.ts';
 import { ConcurrencyLimiter } from '../run/concurrency-limiter.ts';
+import { Heartbeat } from '../run/heartbeat.ts';
 import { SessionFairness } from '../run/session-fairness.ts';
 import type { Bus } from './bus.ts';
 import type { ScheduleStore } from './schedules.ts';
@@ -30,6 +31,8 @@ export interface Own {
   random(): number;
 }
 
+const inMemory = { id: 'test', app: 'test', instance: 'test', lanes: [], places: 0 };
+
 // Enough that no job waits for a place because others run.
 const places = 1000;
 
@@ -52,12 +55,14 @@ export function createWorking(
     queue: {
       send: (message) => call(() => bus.send(message)),
       peekDeadLetters: (queue, after, limit) => call(() => bus.letters(queue, after, limit)),
+      peek: (queue, limit, of) => call(() => bus.look(queue, of).slice(0, limit)),
       openDeadLetters: (queue) => bus.openLetters(queue, call),
     },
     notify: () => undefined,
     checkCallback: () => undefined,
     limiter: new ConcurrencyLimiter(places, topology.lanes, clock),
     pauses: new Pauses(notes, clock),
+    heartbeat: new Heartbeat({ notes, clock, log: own.log }, inMemory),
     turns: new SessionFairness({ now: clock.now, after: () => () => undefined }),
     stopping: new AbortController().signal,
     graceMs: 1000,

@@ -3,6 +3,7 @@ import { sendParked } from '../operate/pause.ts';
 import { removeExpired } from '../record/expiry.ts';
 import type { Working } from '../run/attempt.ts';
 import { watchDeadLetters, watchDeadSignals } from '../run/dead-letters.ts';
+import { forgetSilent } from '../run/heartbeat.ts';
 import { tick } from '../schedules/tick.ts';
 
 // The alert on a silent scheduler (bicep/alerts.bicep) listens for this line.
@@ -31,6 +32,7 @@ export function registerTimers(worker: Working): void {
     schedule: '30 * * * * *',
     handler: async () => {
       const removed = await removeExpired(worker);
+      await forgetSilent(worker);
       if (removed > 0) worker.log('info', `${removed} expired jobs removed`);
     },
   });

@@ -1,0 +1,33 @@
+/** What another app says of its lanes, its workers and its jobs. */
+
+export interface LaneStatus {
+  readonly lane: string;
+  /** Counts up to a thousand, which stands for more. */
+  readonly queues: readonly {
+    readonly queue: string;
+    readonly active: number;
+    readonly scheduled: number;
+    readonly deadLetters: number;
+    readonly oldestAt?: string;
+  }[];
+  readonly workers: number;
+  /** How many jobs they run at once at most. */
+  readonly places: number;
+}
+
+export interface WorkerStatus {
+  readonly id: string;
+  readonly app: string;
+  readonly instance: string;
+  readonly lanes: readonly string[];
+  readonly since: string;
+  readonly at: string;
+  readonly places: number;
+  readonly running: number;
+  readonly jobs: readonly { readonly job: string; readonly type: string; readonly since: string }[];
+}
+
+export interface Why {
+  readonly state: string;
+  readonly reasons: readonly { readonly code: string; readonly message: string }[];
+}
