@@ -32,6 +32,16 @@ longhaul
     await dev();
   });
 
+longhaul
+  .command('init')
+  .description('puts what is needed into the Functions app in this folder; overwrites nothing')
+  .argument('[folder]', 'of the app', '.')
+  .option('--dry-run', 'only say what would be written')
+  .action(async (folder: string, options: { dryRun?: boolean }) => {
+    const { init } = await import('create-longhaul/internal/init/init');
+    say(await init(folder, options));
+  });
+
 passing(longhaul.command('bus'))
   .description('the embedded Service Bus by itself; --help says what there is to set')
   .action(async () => {
