@@ -14,8 +14,13 @@ for (const [name, file, from, to] of [
     './welcome.ts',
     '../../functions/jobs/welcome.ts',
   ],
-  ['functions/jobs/order.ts', 'order.ts', 'longhaul', 'longhaul'],
-  ['test/jobs/order.test.ts', 'order.test.ts', './order.ts', '../../functions/jobs/order.ts'],
+  ['functions/jobs/order.ts', '../../examples/order.ts', 'longhaul', 'longhaul'],
+  [
+    'test/jobs/order.test.ts',
+    'order.test.ts',
+    '../../examples/order.ts',
+    '../../functions/jobs/order.ts',
+  ],
 ] as const)
   test(`the page shows ${name} as it runs`, async () => {
     const page = await read('docs/writing-jobs.md');

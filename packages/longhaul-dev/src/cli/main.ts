@@ -19,9 +19,10 @@ const longhaul = new Command('longhaul')
 longhaul
   .command('start')
   .description('the app in this folder with all it needs: storage, Service Bus, Functions host')
-  .action(async () => {
+  .option('--main <files>', 'another entry point than main of package.json, a file or a pattern')
+  .action(async ({ main }: { main?: string }) => {
     const { start } = await import('./start.ts');
-    await start();
+    await start(main);
   });
 
 longhaul
