@@ -15,8 +15,12 @@ interface Manifest {
   /** The entry points, compiled: a file or a pattern. */
   main: string;
   dependencies: Record<string, string>;
-  /** `external`: dependencies with native code, whose binaries must be those of the machines in Azure. */
-  longhaul?: { external?: string[] };
+  longhaul?: {
+    /** Dependencies with native code, whose binaries must be those of the machines in Azure. */
+    external?: string[];
+    /** Compiled modules that the app starts in threads: bundled beside it, each by itself. */
+    threads?: string[];
+  };
 }
 
 // By an argument of Node the host would throw away the worker that it holds ready for a cold start.
@@ -43,6 +47,8 @@ export async function createPackage(folder: string, root = process.cwd()): Promi
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await bundle(root, entries, resolve(folder), external);
+  for (const thread of own.longhaul?.threads ?? [])
+    await bundle(root, [thread], resolve(folder), external);
   await writeFile(join(folder, code, 'start.js'), startOf(entries, code));
   for (const file of ['host.json', 'topology.json', '.funcignore'])
     await cp(join(root, file), join(folder, file));
