@@ -78,7 +78,9 @@ longhaul
   });
 
 passing(longhaul.command('doctor'))
-  .description('looks at a deployment end to end and says what to do')
+  .description(
+    'looks at the app in this folder, or end to end at a deployment, and says what to do',
+  )
   .action(async (args: string[]) => {
     const { doctor } = await import('../deploy/doctor.ts');
     process.exitCode = await doctor(args);
