@@ -30,7 +30,7 @@ function forAnyApp(template: Json): Json {
 }
 
 export function mergeHost(text: string, template: Json): Merged {
-  const merged = addMissing(text, forAnyApp(template));
+  const merged = addMissing('host.json', text, forAnyApp(template));
   return { ...merged, conflicts: merged.conflicts.filter(({ path }) => path in reasons) };
 }
 

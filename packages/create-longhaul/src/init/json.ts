@@ -28,8 +28,8 @@ export function readJson(file: string, text: string): Json {
   return value;
 }
 
-/** Adds what `wanted` has and `text` has not; where both differ, `text` stays. */
-export function addMissing(text: string, wanted: Json): Merged {
+/** Adds what `wanted` has and the file has not; where both differ, the file stays as it is. */
+export function addMissing(file: string, text: string, wanted: Json): Merged {
   const merged: Merged = { text, added: [], conflicts: [] };
   const formattingOptions = {
     insertSpaces: !/^\t/m.test(text),
@@ -51,7 +51,7 @@ export function addMissing(text: string, wanted: Json): Merged {
         merged.conflicts.push({ path: at.join('.'), have: there, want: value });
     }
   };
-  visit(readJson('It', text), wanted, []);
+  visit(readJson(file, text), wanted, []);
   return merged;
 }
 

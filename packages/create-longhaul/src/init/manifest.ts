@@ -39,7 +39,7 @@ export function mergeManifest(
   const given = { ...(manifest['dependencies'] ?? {}), ...(manifest['devDependencies'] ?? {}) };
   const missing = (wanted: unknown) =>
     Object.fromEntries(Object.entries(wanted as Strings).filter(([name]) => !(name in given)));
-  return addMissing(text, {
+  return addMissing('package.json', text, {
     ...(main ? { main } : {}),
     scripts: scriptsOf((manifest['scripts'] ?? {}) as Strings),
     dependencies: missing(dependencies),

@@ -80,8 +80,7 @@ async function planSettings(plan: Plan, app: ExistingApp): Promise<void> {
   for (const file of ['local.settings.sample.json', 'local.settings.json']) {
     const text = app.read(file);
     if (text === undefined) continue;
-    readJson(file, text);
-    const { text: merged, added, conflicts } = addMissing(text, sample);
+    const { text: merged, added, conflicts } = addMissing(file, text, sample);
     change(plan, app, file, merged, added);
     for (const { path } of conflicts)
       plan.left.push(`${file}: ${path} says something else than the sample of Longhaul`);
