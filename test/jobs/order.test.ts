@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { surviveCrashes, testJob } from 'longhaul/testing';
-import { order } from './order.ts';
+import { order } from '../../examples/order.ts';
 
 /** A bank that takes each idempotency key once. */
 function createBank() {

@@ -1,45 +1,33 @@
 /** What is published, as whoever installs it has it: from the tarballs alone, in an empty folder. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
-import { promisify } from 'node:util';
-import { createClient } from '../support/client.ts';
-import { freePortSettings } from '../support/port-settings.ts';
-import { root } from '../support/stack.ts';
+import type { createClient } from '../support/client.ts';
 import { until } from '../support/until.ts';
-
-const run = promisify(execFile);
-const packages = ['longhaul', 'longhaul-dev', 'longhaul-service-bus', 'create-longhaul'];
-const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
+import { filesOfFunc, httpTrigger } from './func-app.ts';
+import { nameTarballs, pack, packages, quiet, run, type Tarballs, withApp } from './installed.ts';
 
 let folder: string;
 let app: string;
-const tarballs: Record<string, string> = {};
+let tarballs: Tarballs;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-packages-'));
   app = join(folder, 'my-app');
-  for (const name of packages)
-    await run('npm', ['pack', '--workspace', name, '--pack-destination', folder], { cwd: root });
-  for (const file of await readdir(folder))
-    tarballs[file.replace(/-\d.*$/, '')] = `file:${join(folder, file)}`;
+  tarballs = await pack(folder);
 });
 after(() => rm(folder, { recursive: true, force: true }));
-
-/** The versions that are not published yet. */
-async function withTarballs(): Promise<void> {
-  const file = join(app, 'package.json');
-  const manifest = JSON.parse(await readFile(file, 'utf8'));
-  const { longhaul, ...others } = tarballs;
-  manifest.dependencies.longhaul = longhaul;
-  for (const name of ['longhaul-dev', 'longhaul-service-bus'])
-    manifest.devDependencies[name] = others[name];
-  await writeFile(file, JSON.stringify(manifest));
-}
 
 test('a tarball has its build, its types, a licence and a README, and no sources', async () => {
   for (const name of packages) {
@@ -64,10 +52,10 @@ test('creates an app, which compiles, passes its test, runs a job and is packed'
   const create = join(tools, 'node_modules/.bin/create-longhaul');
   await run(create, [app, '--yes']);
   await assert.rejects(run(create, [app, '--yes']), /is not empty/);
-  await withTarballs();
+  await nameTarballs(app, tarballs);
   await run('npm', ['install', ...quiet], { cwd: app });
   await run('npm', ['test'], { cwd: app });
-  await withApp('start', async (client) => {
+  await withApp(app, 'start', async (client) => {
     const { id } = await client.submit('greet', { names: ['Ada'] });
     assert.deepEqual((await client.ended(id)).result, { greeted: ['Hello, Ada'] });
   });
@@ -75,33 +63,6 @@ test('creates an app, which compiles, passes its test, runs a job and is packed'
   const packed = await readdir(join(app, 'dist/package/dist/functions'));
   assert.deepEqual(packed.sort(), ['index.js', 'index.js.map', 'proto', 'start.js']);
 });
-
-/** `longhaul start` or `dev` in the app's folder, while something is tried with it. */
-async function withApp(
-  command: string,
-  act: (client: ReturnType<typeof createClient>, output: () => string) => Promise<void>,
-): Promise<void> {
-  const ports = await freePortSettings();
-  const env = { ...process.env, ...ports };
-  const bin = join(app, 'node_modules/longhaul-dev/bin/longhaul.js');
-  const started = spawn(process.execPath, [bin, command], { cwd: app, env });
-  let output = '';
-  for (const stream of [started.stdout, started.stderr])
-    stream.on('data', (text) => {
-      output += text;
-    });
-  const ended = once(started, 'exit');
-  try {
-    await until('the stack', () => {
-      assert.equal(started.exitCode, null, output);
-      return output.includes('Ready in');
-    });
-    await act(createClient(`http://127.0.0.1:${ports['PORT']}`), () => output);
-  } finally {
-    started.kill('SIGTERM');
-    await ended;
-  }
-}
 
 const slowly = (greeting: string) => `
 import { defineJob } from 'longhaul';
@@ -126,7 +87,7 @@ test('while it is developed, what is saved is served, and what cannot be served 
   // Its test is of another job.
   await rm(join(app, 'test'), { recursive: true });
   await writeFile(file, slowly('Hello'));
-  await withApp('dev', async (client, output) => {
+  await withApp(app, 'dev', async (client, output) => {
     const underWay = await client.submit('greet', { name: 'Ada', steps: 60 });
     await until('it runs', async () => (await client.get(underWay.id)).state === 'running');
     await writeFile(file, slowly('Good day'));
@@ -144,3 +105,80 @@ test('while it is developed, what is saved is served, and what cannot be served 
     assert.equal(await said(client), 'Good day, Eve');
   });
 });
+
+test('an app as func makes it (TypeScript, CommonJS) gets Longhaul by init, beside its own trigger', async () => {
+  const existing = join(folder, 'func-app');
+  await writeAll(existing, filesOfFunc);
+  const init = (...args: string[]) =>
+    run(join(app, 'node_modules/.bin/longhaul'), ['init', existing, ...args]);
+  const before = await filesOf(existing);
+  assert.match((await init('--dry-run')).stdout, /^Would write:\n +package\.json: added/);
+  assert.deepEqual(await filesOf(existing), before);
+  assert.match((await init()).stdout, /^Written:(.*\n)+By hand:\n +npm install\n/);
+  const written = await filesOf(existing);
+  assert.match((await init()).stdout, /^Nothing is missing/);
+  assert.deepEqual(await filesOf(existing), written);
+  assert.equal(written['src/functions/hello.ts'], before['src/functions/hello.ts']);
+
+  // What the app before has installed: an install takes longer than all else here.
+  await symlink(join(app, 'node_modules'), join(existing, 'node_modules'));
+  // The compiler of func's template; `npm run package` below compiles with the app's, of today.
+  const compiler = join(folder, 'typescript-5');
+  await run('npm', ['install', '--prefix', compiler, ...quiet, 'typescript@5.9.3']);
+  await run(join(compiler, 'node_modules/.bin/tsc'), { cwd: existing });
+  await withApp(existing, 'start', answersAndWorks);
+  // Several entry points, in CommonJS: what is deployed is one bundle for each, and it runs.
+  await run('npm', ['run', 'package'], { cwd: existing });
+  // Where it finds no packages but its own.
+  const deployed = join(folder, 'deployed');
+  await rename(join(existing, 'dist/package'), deployed);
+  await withApp(deployed, 'start', answersAndWorks, existing);
+});
+
+test('an app of ES modules with one entry point gets it too, with one line by hand', async () => {
+  const existing = join(folder, 'esm-app');
+  const manifest = { type: 'module', main: 'dist/index.js', scripts: { build: 'tsc' } };
+  await writeAll(existing, {
+    'package.json': JSON.stringify(manifest),
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: { module: 'nodenext', outDir: 'dist', rootDir: 'src', strict: true },
+    }),
+    'host.json': '{ "version": "2.0", "extensions": { "http": { "routePrefix": "v1" } } }',
+    'src/index.ts': `import './hello.js';\n`,
+    'src/hello.ts': httpTrigger,
+  });
+  const { stdout } = await run(join(app, 'node_modules/.bin/longhaul'), ['init', existing]);
+  assert.match(stdout, /host\.json: extensions\.http\.routePrefix is "v1" and was left/);
+  assert.match(stdout, /src\/index\.ts: add the line {2}import '\.\/longhaul\.js';/);
+  await writeFile(
+    join(existing, 'src/index.ts'),
+    `import './hello.js';\nimport './longhaul.js';\n`,
+  );
+  await writeFile(join(existing, 'host.json'), '{ "version": "2.0" }');
+  await symlink(join(app, 'node_modules'), join(existing, 'node_modules'));
+  await run('npm', ['run', 'build'], { cwd: existing });
+  await withApp(existing, 'start', answersAndWorks);
+});
+
+async function answersAndWorks(client: ReturnType<typeof createClient>): Promise<void> {
+  assert.equal(await (await client.call('/hello?name=Ada')).text(), 'Hello, Ada!');
+  const { id } = await client.submit('greet', { names: ['Ada'] });
+  assert.deepEqual((await client.ended(id)).result, { greeted: ['Hello, Ada'] });
+}
+
+async function writeAll(at: string, files: Record<string, string>): Promise<void> {
+  for (const [file, text] of Object.entries(files)) {
+    await mkdir(dirname(join(at, file)), { recursive: true });
+    await writeFile(join(at, file), text);
+  }
+}
+
+async function filesOf(at: string): Promise<Record<string, string>> {
+  const entries = await readdir(at, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const texts = files.map(async (entry) => {
+    const file = join(entry.parentPath, entry.name);
+    return [relative(at, file), await readFile(file, 'utf8')] as const;
+  });
+  return Object.fromEntries(await Promise.all(texts));
+}

@@ -22,7 +22,9 @@ const nameOf = (file: string) => file.replace(/^_/, '.');
 export async function createApp(folder: string): Promise<void> {
   const there = existsSync(folder) ? await readdir(folder) : [];
   if (there.some((name) => name !== '.git'))
-    throw new Error(`${folder} is not empty: choose another folder.`);
+    throw new Error(
+      `${folder} is not empty: choose another folder. Longhaul for an app that is there: npx longhaul-dev init ${folder}`,
+    );
   await mkdir(folder, { recursive: true });
   for (const file of await readdir(template))
     await cp(join(template, file), join(folder, nameOf(file)), { recursive: true });

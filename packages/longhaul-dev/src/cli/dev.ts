@@ -16,6 +16,8 @@ function watchCompiler(compiled: () => void): ChildProcess {
   const compiler = spawn('npx', ['tsc', ...args], {
     stdio: ['ignore', 'pipe', 'ignore'],
     shell: process.platform === 'win32',
+    // A group of its own: npx does not always end the compiler that it started.
+    detached: process.platform !== 'win32',
   });
   createInterface({ input: compiler.stdout }).on('line', (line) => {
     if (/Found 0 errors/.test(line)) compiled();
@@ -64,6 +66,15 @@ function reloader(stack: Promise<Stack>): () => void {
   };
 }
 
+function endGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(process.platform === 'win32' ? pid : -pid);
+  } catch {
+    // It has ended.
+  }
+}
+
 export async function dev(): Promise<void> {
   let stack: Promise<Stack> | undefined;
   let again = () => {};
@@ -72,7 +83,7 @@ export async function dev(): Promise<void> {
     stack = start();
     again = reloader(stack);
   });
-  process.on('exit', () => compiler.kill());
+  process.on('exit', () => endGroup(compiler));
   compiler.on('exit', (code) => {
     say(`The compiler ended with code ${code}.`);
     process.exit(1);

@@ -19,9 +19,10 @@ const longhaul = new Command('longhaul')
 longhaul
   .command('start')
   .description('the app in this folder with all it needs: storage, Service Bus, Functions host')
-  .action(async () => {
+  .option('--main <files>', 'another entry point than main of package.json, a file or a pattern')
+  .action(async ({ main }: { main?: string }) => {
     const { start } = await import('./start.ts');
-    await start();
+    await start(main);
   });
 
 longhaul
@@ -30,6 +31,16 @@ longhaul
   .action(async () => {
     const { dev } = await import('./dev.ts');
     await dev();
+  });
+
+longhaul
+  .command('init')
+  .description('puts what is needed into the Functions app in this folder; overwrites nothing')
+  .argument('[folder]', 'of the app', '.')
+  .option('--dry-run', 'only say what would be written')
+  .action(async (folder: string, options: { dryRun?: boolean }) => {
+    const { init } = await import('create-longhaul/internal/init/init');
+    say(await init(folder, options));
   });
 
 passing(longhaul.command('bus'))
@@ -67,7 +78,9 @@ longhaul
   });
 
 passing(longhaul.command('doctor'))
-  .description('looks at a deployment end to end and says what to do')
+  .description(
+    'looks at the app in this folder, or end to end at a deployment, and says what to do',
+  )
   .action(async (args: string[]) => {
     const { doctor } = await import('../deploy/doctor.ts');
     process.exitCode = await doctor(args);

@@ -10,9 +10,10 @@ const port = (setting: string, fallback: number): number => {
   throw new Error(`${setting}=${env[setting]} is no port: give a number from 1 to 65535.`);
 };
 
-const startHere = (): Promise<Stack> =>
+const startHere = (main: string | undefined): Promise<Stack> =>
   startStack({
     root: process.cwd(),
+    ...(main === undefined ? {} : { main }),
     data: env['LONGHAUL_DATA'] ?? '.longhaul',
     host: env['HOST'] ?? '127.0.0.1',
     ports: {
@@ -42,11 +43,11 @@ async function tell(stack: Stack): Promise<void> {
 }
 
 /** The stack of this folder's app until Ctrl-C. What keeps it from starting is told, and ends the process. */
-export async function start(): Promise<Stack> {
+export async function start(main?: string): Promise<Stack> {
   const began = Date.now();
   let stack: Stack;
   try {
-    stack = await startHere();
+    stack = await startHere(main);
   } catch (error) {
     // What is wrong, not where in our code it was noticed.
     process.stderr.write(`${(error as Error).message}\n`);

@@ -1,6 +1,7 @@
 /**
  * `longhaul doctor --azure --resource-group GROUP`, or `--url https://…/api --key KEY`: looks at a
- * deployment in the order in which things break, and says of each what it found and what to do.
+ * deployment in the order in which things break, and says of each what it found and what to do. Without
+ * either: at the app in this folder (`doctor/folder/`).
  */
 import { parseArgs } from 'node:util';
 import { apiChecks } from './doctor/api.ts';
@@ -8,6 +9,7 @@ import { appChecks, watchChecks } from './doctor/apps.ts';
 import { type Arm, createArm } from './doctor/arm.ts';
 import { type Check, type Finding, runChecks } from './doctor/check.ts';
 import { entityChecks } from './doctor/entities.ts';
+import { examineFolder, folderChecks } from './doctor/folder/examine.ts';
 import { groupChecks, siteId, webVersion } from './doctor/group.ts';
 import { jobChecks } from './doctor/jobs.ts';
 import {
@@ -32,13 +34,15 @@ export const checks: readonly Check[] = [
   ...watchChecks,
 ];
 
-const usage = `longhaul doctor --azure --resource-group GROUP [--deployment longhaul] [--subscription ID]
+const usage = `longhaul doctor                           the app in this folder
+                --azure --resource-group GROUP [--deployment longhaul] [--subscription ID]
                 --url https://HOST/api [--key KEY]
   --entra api://CLIENT_ID   a token for the API, where entraClientId is set (or --token TOKEN)
   --callback https://…      an address that takes a POST, to try a callback
   --only NAME,NAME          these checks alone
   --patience SECONDS        for each (default 120)
   --json                    for programs
+The exit code is 1 for a fault, 2 when nothing can be looked at.
 Bus and storage: with --azure by your own login, else by ServiceBus and AzureWebJobsStorage.
 `;
 
@@ -50,6 +54,7 @@ const options = {
   deployment: { ...text, default: 'longhaul' },
   patience: { ...text, default: '120' },
   json: flag,
+  help: flag,
 } as const;
 type Options = ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
 
@@ -94,9 +99,9 @@ async function siteOf(given: Options): Promise<Site> {
 
 const signs = { ok: 'ok     ', fault: 'FAULT  ', skipped: 'skipped' };
 
-export function linesOf({ check, state, detail, question, todo, seconds }: Finding): string {
+export function linesOf({ check, state, detail, question, why, todo, seconds }: Finding): string {
   const found = `${detail} (${seconds} s)`;
-  const below = todo ? [found, `Do: ${todo}`] : [found];
+  const below = [found, ...(why ? [`Why: ${why}`] : []), ...(todo ? [`Do: ${todo}`] : [])];
   const lines = below.map((line) => `\n${' '.repeat(25)}${line}`);
   return `${signs[state]}  ${check.padEnd(14)}  ${question}${lines.join('')}`;
 }
@@ -131,15 +136,32 @@ export async function examine(
 /** Answers the exit code: 1 for a fault, 2 for what cannot be looked at. */
 export async function doctor(args: string[]): Promise<number> {
   const { values: given } = parseArgs({ args, options });
-  if (!given.url && !(given.azure && given['resource-group'])) {
+  if (given.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (given.azure && !given['resource-group'] && !given.url) {
     process.stderr.write(usage);
     return 2;
   }
   const say = given.json ? () => undefined : (line: string) => process.stdout.write(`${line}\n`);
-  const findings = await examine(await siteOf(given), given.only?.split(','), say);
+  const only = given.only?.split(',') ?? [];
+  const isDeployed = given.url !== undefined || given.azure === true;
+  checkNames(only, isDeployed ? checks : folderChecks);
+  const findings = isDeployed
+    ? await examine(await siteOf(given), only, say)
+    : await examineFolder(process.cwd(), env, only, (finding) => say(linesOf(finding)));
   const faults = findings.filter(({ state }) => state === 'fault').length;
   const skipped = findings.filter(({ state }) => state === 'skipped').length;
   if (given.json) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
   say(`\n${findings.length - faults - skipped} well, ${faults} faults, ${skipped} skipped`);
   return faults > 0 ? 1 : 0;
+}
+
+/** @throws Error that names those there are: what is not looked at must not seem to be well */
+function checkNames(only: readonly string[], all: readonly { name: string }[]): void {
+  const names = all.map(({ name }) => name);
+  const unknown = only.filter((name) => !names.includes(name));
+  if (unknown.length > 0)
+    throw new Error(`There is no check ${unknown.join(', ')}: there are ${names.join(', ')}.`);
 }

@@ -3,42 +3,56 @@
  * beside it lies only what cannot be bundled.
  */
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, posix, resolve } from 'node:path';
 import { build } from 'esbuild';
+import { findEntryPoints } from '../functions-host/worker/entry-points.ts';
 
 interface Manifest {
   name: string;
   version: string;
-  /** The entry point, compiled. */
+  /** The entry points, compiled: a file or a pattern. */
   main: string;
   dependencies: Record<string, string>;
-  /** `external`: dependencies with native code, whose binaries must be those of the machines in Azure. */
-  longhaul?: { external?: string[] };
+  longhaul?: {
+    /** Dependencies with native code, whose binaries must be those of the machines in Azure. */
+    external?: string[];
+    /** Compiled modules that the app starts in threads: bundled beside it, each by itself. */
+    threads?: string[];
+  };
 }
 
 // By an argument of Node the host would throw away the worker that it holds ready for a cold start.
-const start = `process.setSourceMapsEnabled(true);
-await import('./index.js');
-`;
+const startOf = (entries: readonly string[], code: string): string =>
+  [
+    'process.setSourceMapsEnabled(true);',
+    ...entries.map((file) => `await import('./${posix.relative(code, file)}');`),
+    '',
+  ].join('\n');
+
+function commonFolder(files: readonly string[]): string {
+  const folders = files.map((file) => posix.dirname(file).split('/'));
+  const [first = []] = folders;
+  const end = first.findIndex((name, at) => folders.some((parts) => parts[at] !== name));
+  return first.slice(0, end === -1 ? undefined : end).join('/') || '.';
+}
 
 /** @throws when the app in that folder is not compiled */
 export async function createPackage(folder: string, root = process.cwd()): Promise<void> {
   const own = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Manifest;
   const external = own.longhaul?.external ?? [];
-  const code = dirname(own.main);
+  const entries = await findEntryPoints(root, own.main);
+  const code = commonFolder(entries);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  await bundle(join(root, own.main), join(resolve(folder), code, 'index.js'), external);
-  await writeFile(join(folder, code, 'start.js'), start);
+  await bundle(root, entries, resolve(folder), external);
+  for (const thread of own.longhaul?.threads ?? [])
+    await bundle(root, [thread], resolve(folder), external);
+  await writeFile(join(folder, code, 'start.js'), startOf(entries, code));
   for (const file of ['host.json', 'topology.json', '.funcignore'])
     await cp(join(root, file), join(folder, file));
-  // The settlement client reads this at run time, beside its own code.
-  const extension = createRequire(import.meta.url).resolve(
-    '@azure/functions-extensions-servicebus',
-  );
-  await cp(join(dirname(extension), 'proto'), join(folder, code, 'proto'), { recursive: true });
+  await copyProto(folder);
   const manifest = {
     ...{ name: own.name, version: own.version, private: true, type: 'module' },
     main: `${code}/start.js`,
@@ -54,10 +68,33 @@ export async function createPackage(folder: string, root = process.cwd()): Promi
   });
 }
 
-async function bundle(entry: string, outfile: string, external: readonly string[]): Promise<void> {
+/** The settlement client reads this at run time, beside its own code, wherever that went. */
+async function copyProto(folder: string): Promise<void> {
+  const extension = createRequire(import.meta.url).resolve(
+    '@azure/functions-extensions-servicebus',
+  );
+  const proto = join(dirname(extension), 'proto');
+  const files = await readdir(folder, { recursive: true });
+  const code = files.filter((file) => file.endsWith('.js'));
+  for (const at of new Set(code.map((file) => dirname(file))))
+    await cp(proto, join(folder, at, 'proto'), { recursive: true });
+}
+
+/** Each entry point stays where it was: what it reads by its own path it finds. */
+async function bundle(
+  root: string,
+  entries: readonly string[],
+  outdir: string,
+  external: readonly string[],
+): Promise<void> {
   await build({
-    entryPoints: [entry],
-    outfile,
+    absWorkingDir: resolve(root),
+    entryPoints: [...entries],
+    outbase: resolve(root),
+    outdir,
+    // Or each would have a programming model of its own.
+    splitting: entries.length > 1,
+    chunkNames: `${commonFolder(entries)}/[name]-[hash]`,
     bundle: true,
     platform: 'node',
     target: 'node20',

@@ -9,6 +9,7 @@ import {
 
 const atOnce = 500;
 const reconnectMs = 300;
+const closeMs = 2_000;
 // Longer than the SDK's five minutes, after which it would let the session go.
 const renewForMs = 24 * 3_600_000;
 // Trying again would be told the same.
@@ -26,6 +27,7 @@ export class Replies {
   readonly #session: string;
   readonly #listener: Listener;
   readonly #closing = new AbortController();
+  readonly #settling = new Set<Promise<void>>();
   #listening: Promise<void> | undefined;
   #wasThere = false;
   /** Why none come at present. */
@@ -82,14 +84,28 @@ export class Replies {
     const { signal } = this.#closing;
     return new Promise((resolve, reject) => {
       if (signal.aborted) return resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
+      signal.addEventListener('abort', () => void this.#settled().then(resolve), { once: true });
       receiver.subscribe(
         {
-          processMessage: (reply) => this.#listener.take(reply),
+          processMessage: (reply) => this.#settle(receiver, reply),
           processError: async ({ error }) => reject(error),
         },
-        { maxConcurrentCalls: atOnce },
+        { maxConcurrentCalls: atOnce, autoCompleteMessages: false },
       );
     });
+  }
+
+  #settle(receiver: ServiceBusSessionReceiver, reply: ServiceBusReceivedMessage): Promise<void> {
+    const settling = this.#listener.take(reply).then(() => receiver.completeMessage(reply));
+    this.#settling.add(settling);
+    const isOver = () => void this.#settling.delete(settling);
+    settling.then(isOver, isOver);
+    return settling;
+  }
+
+  /** Who has its answer may close at once: what the SDK still settles then would hold the process for a minute. */
+  async #settled(): Promise<void> {
+    const late = pause(closeMs, undefined, { ref: false });
+    await Promise.race([Promise.allSettled(this.#settling), late]);
   }
 }

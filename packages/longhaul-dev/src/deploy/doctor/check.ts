@@ -1,16 +1,18 @@
 /** What a check is, and how many are run: in order, each by itself, with what it made taken away. */
 import type { Site } from './site.ts';
 
-export interface Check {
+export interface Check<S = Site> {
   /** For programs, and for `--only`. */
   name: string;
   question: string;
+  /** What happens otherwise, where the question does not say it. */
+  why?: string;
   /** When the answer is no. */
   todo: string;
   /** Nothing can be said before that check has passed. */
   after?: string;
   /** Answers with what was found. @throws when the answer is no, or Skipped */
-  run(site: Site): Promise<string>;
+  run(site: S): Promise<string>;
 }
 
 /** Nothing is wrong; it could not be asked. */
@@ -22,14 +24,15 @@ export interface Finding {
   question: string;
   /** What was found, what is wrong, or why it was skipped. */
   detail: string;
-  /** Of a fault. */
+  /** Both of a fault. */
+  why?: string;
   todo?: string;
   seconds: number;
 }
 
-export async function* runChecks(
-  checks: readonly Check[],
-  site: Site,
+export async function* runChecks<S>(
+  checks: readonly Check<S>[],
+  site: S,
 ): AsyncGenerator<Finding, void, void> {
   const before = new Map<string, Finding>();
   for (const check of checks) {
@@ -41,9 +44,9 @@ export async function* runChecks(
 }
 
 /** `first` is what was found of the check that this one comes after, where that was chosen. */
-async function ask(
-  { name, question, todo, run }: Check,
-  site: Site,
+async function ask<S>(
+  { name, question, why, todo, run }: Check<S>,
+  site: S,
   first: Finding | undefined,
 ): Promise<Finding> {
   const began = Date.now();
@@ -52,7 +55,7 @@ async function ask(
     state,
     question,
     detail,
-    ...(state === 'fault' ? { todo } : {}),
+    ...(state === 'fault' ? { ...(why ? { why } : {}), todo } : {}),
     seconds: Math.round((Date.now() - began) / 100) / 10,
   });
   if (first?.state === 'skipped') return found('skipped', first.detail);

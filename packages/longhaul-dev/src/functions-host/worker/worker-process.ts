@@ -1,12 +1,10 @@
 /** The worker: loads the compiled app as Azure's Node worker does, and runs its functions for the host. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { format, parseArgs } from 'node:util';
 import { endWithParent, reportFailed, reportReady } from 'longhaul-service-bus/internal/child';
 import type { Log } from '../log.ts';
 import type { FromWorker, LoadedApp, ToWorker } from '../worker-channel.ts';
 import { Registry, supplyCoreModule } from './core-module.ts';
+import { findEntryPoints, loadEntryPoint } from './entry-points.ts';
 import { createInvoke } from './invoke.ts';
 import { startStreamServer } from './stream-server.ts';
 
@@ -37,21 +35,17 @@ try {
 }
 
 async function load(root: string, given: string | undefined): Promise<LoadedApp> {
-  const main = given ?? mainOf(root);
-  await import(pathToFileURL(join(root, main)).href);
+  const files = await findEntryPoints(root, given);
+  for (const file of files) await loadEntryPoint(root, file);
   if (!registry.model)
     throw new Error(
-      `${main} registered nothing with @azure/functions: are there two copies of it?`,
+      `${files.join(', ')} registered nothing with @azure/functions: are there two copies of it?`,
     );
   await registry.runHooks('appStart', { hookData: {}, appHookData: {} });
   return {
     functions: registry.functions.map(({ metadata }) => metadata),
     streams: await startStreamServer(registry.model),
   };
-}
-
-function mainOf(root: string): string {
-  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { main: string }).main;
 }
 
 async function run({ id, name, request }: ToWorker & { kind: 'invoke' }): Promise<void> {

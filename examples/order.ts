@@ -1,3 +1,4 @@
+/** An order: what was charged is paid back if nobody approves, or if it is cancelled later. */
 import { defineJob } from 'longhaul';
 import { z } from 'zod';
 
