@@ -108,28 +108,38 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
     stopping: stopping.signal,
     graceMs: settings.SHUTDOWN_GRACE_MS,
   };
+  const underWay = new UnderWay();
+  registerHooks(worker, stopping, underWay, tally);
+  registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
+  const sessions = new SessionCache();
+  registerQueues(worker, settings.LANES, { seal, sessions, underWay });
+  if (settings.API === 'on') registerApi(worker, settings);
+}
+
+/** What is done when the process starts, and when it is to end. */
+function registerHooks(
+  { log, heartbeat }: Working,
+  stopping: AbortController,
+  underWay: UnderWay,
+  tally: Tally,
+): void {
   app.setup({ enableHttpStream: true });
   process.on('unhandledRejection', (reason) => onStrayRejection(log, reason));
-  const underWay = new UnderWay();
   app.hook.appTerminate(async () => {
     stopping.abort();
-    const gone = worker.heartbeat.stop();
+    const gone = heartbeat.stop();
     await underWay.answered(terminateMs);
     tally.flush();
     await gone;
   });
   app.hook.appStart(() => {
-    worker.heartbeat.start();
+    heartbeat.start();
     // The host (4.1037, WorkerProcess) takes an end with 0 for one of its own: it would start no other
     // worker, and what ran in this one would stay locked.
     process.on('exit', (code) => {
       if (code === 0 && !stopping.signal.aborted) process.exitCode = 1;
     });
   });
-  registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
-  const sessions = new SessionCache();
-  registerQueues(worker, settings.LANES, { seal, sessions, underWay });
-  if (settings.API === 'on') registerApi(worker, settings);
 }
 
 /** What one app of an installation does for all. */
