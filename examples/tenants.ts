@@ -12,7 +12,7 @@ export const digest = defineJob({
   // One at a time for a tenant, however many of its schedules are due.
   key: (_, { requestedBy = '' }) => requestedBy,
   async run({ since }, job) {
-    const tenant = job.asker.requestedBy;
+    const tenant = job.requester.requestedBy;
     const due = job.scheduledFor?.toISOString() ?? 'now';
     return { text: `Digest of ${tenant} since ${since}, due ${due}` };
   },
