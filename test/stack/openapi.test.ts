@@ -115,6 +115,18 @@ test('what is answered is what the description says, on every route that was cal
   await call('GET', '/schedules?limit=2');
   await call('POST', '/schedules/batch', [{ id: 'many', ...echo, every: '1h' }]);
   await call('DELETE', '/schedules/many');
+  await call('PUT', '/pauses/type/test.noted', { by: 'ada', why: 'to see', until: '1h' });
+  await call('GET', '/pauses');
+  await call('DELETE', '/pauses/type/test.noted');
+  await call('PUT', '/pauses/type/none', {});
+  await call('GET', '/queues');
+  await call('GET', '/workers');
+  await call('GET', `/jobs/${id}/why`);
+  await call('GET', '/dead-letters');
+  await call('GET', '/dead-letters/groups?lane=standard');
+  await call('POST', '/dead-letters/redrive', { dryRun: true, type: 'test.square' });
+  await call('POST', '/dead-letters/redrive', { type: 'test.square', pace: 10, by: 'ada' });
+  await call('POST', '/dead-letters/discard', { type: 'none', why: 'to see' });
   await call('GET', '/job-types');
   await call('GET', '/health/live');
   await call('GET', '/health/ready');

@@ -144,7 +144,8 @@ function toRequestBody(
   types: readonly KnownType[],
 ): object {
   const fields = body === 'any' ? {} : schemaOf(body, 'input');
-  const named = 'properties' in fields && 'type' in (fields.properties as object);
+  const names = 'properties' in fields ? Object.keys(fields.properties as object) : [];
+  const named = names.includes('type') && names.includes('input');
   // Which input belongs to which type.
   const one = named ? { allOf: [fields, { oneOf: types.map(withInput) }] } : fields;
   const schema = many ? { type: 'array', items: one } : one;
