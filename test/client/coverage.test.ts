@@ -58,6 +58,9 @@ test('every operation of openapi.json can be asked for', async () => {
   for await (const _ of job.events()) assert.fail();
   await job.status();
   await job.why();
+  await client.act({ do: 'retry', filter: { state: 'failed' } });
+  await client.count({ do: 'retry', filter: { state: 'failed' } });
+  await job.remove();
   await client.queues();
   await client.workers();
   await job.result();

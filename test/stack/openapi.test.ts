@@ -127,6 +127,9 @@ test('what is answered is what the description says, on every route that was cal
   await call('POST', '/dead-letters/redrive', { dryRun: true, type: 'test.square' });
   await call('POST', '/dead-letters/redrive', { type: 'test.square', pace: 10, by: 'ada' });
   await call('POST', '/dead-letters/discard', { type: 'none', why: 'to see' });
+  await call('POST', '/actions', { do: 'delete', filter: { state: 'failed' }, dryRun: true });
+  await call('POST', '/actions', { do: 'cancel', filter: { type: 'test.none' } });
+  await call('DELETE', `/jobs/${id}`);
   await call('GET', '/job-types');
   await call('GET', '/health/live');
   await call('GET', '/health/ready');

@@ -23,6 +23,12 @@ export interface RecordFilter {
   parent?: string | undefined;
   schedule?: string | undefined;
   requestedBy?: string | undefined;
+  /**
+   * Submitted from this time on and before that one, to ten seconds. Under ids that senders chose there
+   * is no finding by time.
+   */
+  from?: Date | undefined;
+  to?: Date | undefined;
 }
 
 export interface Records {

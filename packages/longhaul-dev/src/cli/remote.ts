@@ -1,52 +1,14 @@
 /** Commands for any deployment: tables for people, `--json` for programs, exit codes for scripts. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { connect, type HttpClient, type JobFilter, type JobStatus } from 'longhaul/client';
+import type { JobFilter, JobStatus, Why } from 'longhaul/client';
 import { hasEnded } from 'longhaul/internal/model/job-record';
+import { type Client, clientOf, forAny, show, table, type Where } from './asking.ts';
+import { operatingCommands } from './operate.ts';
 import { say } from './say.ts';
-
-interface Where {
-  url: string;
-  key?: string | undefined;
-  token?: string | undefined;
-  json?: boolean;
-}
-
-type Client = HttpClient<[]>;
-
-const { env } = process;
 
 // A program's failure is 2 (as of the doctor): 1 says that the job did not succeed.
 const failedCode = 1;
-
-function clientOf({ url, key, token }: Where): Client {
-  const headers = {
-    ...(key ? { 'x-functions-key': key } : {}),
-    ...(token ? { authorization: `Bearer ${token}` } : {}),
-  };
-  return connect<[]>({ url: url.replace(/\/api\/?$/, ''), headers });
-}
-
-const forAny = (command: Command): Command =>
-  command
-    .option('--url <url>', 'of the app', env['LONGHAUL_URL'] ?? 'http://localhost:7071')
-    .option('--key <key>', 'a function key (or LONGHAUL_KEY)', env['LONGHAUL_KEY'])
-    .option('--token <token>', 'an Entra token (or LONGHAUL_TOKEN)', env['LONGHAUL_TOKEN'])
-    .option('--json', 'for programs');
-
-/** Columns as wide as what is in them. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths =
-    rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
-  return rows
-    .map((row) =>
-      row
-        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
 
 const done = ({ progress, error }: JobStatus): string => {
   if (error) return `${error.name}: ${error.message}`.slice(0, 60);
@@ -62,10 +24,6 @@ const listed = (jobs: readonly JobStatus[]): string =>
       done(job),
     ]),
   ]);
-
-function show(value: unknown, asJson: boolean | undefined, text: () => string): void {
-  say(asJson ? JSON.stringify(value, null, 2) : text());
-}
 
 /** JSON as it stands, of a file (`@name`) or of what is piped in (`-`). */
 function readInput(given: string): unknown {
@@ -89,7 +47,7 @@ async function follow(client: Client, id: string, { json }: Where): Promise<void
 }
 
 export function remoteCommands(): Command[] {
-  return [jobs(), submit(), job(), schedules()].map(forAny);
+  return [jobs(), submit(), job(), schedules(), ...operatingCommands()].map(forAny);
 }
 
 const jobs = () =>
@@ -130,7 +88,11 @@ const submit = () =>
       },
     );
 
-const actions = ['show', 'wait', 'result', 'cancel', 'retry', 'event'] as const;
+function tellWhy(told: Why, { json }: Where): void {
+  show(told, json, () => told.reasons.map(({ message }) => message).join('\n'));
+}
+
+const actions = ['show', 'why', 'wait', 'result', 'cancel', 'retry', 'delete', 'event'] as const;
 
 const job = () =>
   new Command('job')
@@ -150,7 +112,9 @@ const job = () =>
         const client = clientOf(where);
         const one = client.job(id);
         if (action === 'wait') return follow(client, id, where);
+        if (action === 'why') return tellWhy(await one.why(), where);
         if (action === 'result') return say(JSON.stringify(await one.result(), null, 2));
+        if (action === 'delete') return one.remove();
         if (action === 'cancel') await one.cancel();
         else if (action === 'retry') await one.retry();
         else if (action === 'event' && name) await one.tell(name, readInput(payload));

@@ -15,35 +15,47 @@ import { claimUnique, uniqueName } from './unique.ts';
 
 /**
  * The message goes first, as in `submit`: a worker that finds it beside a record that is still failed
- * starts the job itself. `by`: the action that does it, once. @throws JobNotFoundError, JobNotFailedError, EqualJobError
+ * starts the job itself. `by`: an action, which does it to a job once however often it asks.
+ * @throws JobNotFoundError, JobNotFailedError, EqualJobError
  */
 export async function retry(
   app: Submitting & { log: Log },
   id: string,
   by?: string,
 ): Promise<JobRecord> {
-  const { record, etag } = await find(app, id);
-  const isOpen = !record.foreign || app.types.findOpen(record.type);
-  if (record.state !== 'failed' || !record.input || !isOpen)
-    throw new JobNotFailedError(id, record.state);
-  const content = bodyOf(record.input);
-  await refuseEqual(app, record, content);
-  await tellAgain(app, record);
+  const { record: found, etag: read } = await find(app, id);
+  if (by !== undefined && isRetriedBy(found, by)) return found;
+  const isOpen = !found.foreign || app.types.findOpen(found.type);
+  if (found.state !== 'failed' || !found.input || !isOpen)
+    throw new JobNotFailedError(id, found.state);
+  const content = bodyOf(found.input);
+  await refuseEqual(app, found, content);
+  await tellAgain(app, found);
+  // On record first: the message may be taken, and the job fail again, before the next line.
+  const { record, etag } =
+    by === undefined
+      ? { record: found, etag: read }
+      : await app.records.write({ ...found, retriedBy: markOf(found, by) }, read);
   await app.queue.send(toMessage(fromRecord(startedAgain(record), content)));
   try {
-    const { record: started } = await app.records.write(
-      { ...startedAgain(record), ...(by === undefined ? {} : { retriedBy: by }) },
-      etag,
-    );
+    const { record: started } = await app.records.write(startedAgain(record), etag);
     app.notify('retried', started);
     // Its end was no end. Crash here: it is told as one until the job expires.
-    await withdraw(app.notes, record);
+    await withdraw(app.notes, found);
     return started;
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     // A worker was faster, or another asked for the same.
     return (await app.records.read(id))?.record ?? record;
   }
+}
+
+const markOf = ({ turn }: JobRecord, by: string): string => `${by} ${turn}`;
+
+/** The action has started it again: what it is now it has become since. */
+export function isRetriedBy({ retriedBy, turn }: JobRecord, action: string): boolean {
+  const [by, before] = retriedBy?.split(' ') ?? [];
+  return by === action && Number(before) < turn;
 }
 
 // As long as the broker knows a copy (topology.json, duplicateDetectionHistoryTimeWindow), and a little

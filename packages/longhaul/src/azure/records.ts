@@ -1,6 +1,6 @@
 /** Job records in Table storage. */
 import { odata, type TableClient } from '@azure/data-tables';
-import { tableKeyOf } from '../model/id.ts';
+import { partitionsBetween, tableKeyOf } from '../model/id.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { RecordFilter } from '../ports.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -73,9 +73,14 @@ async function readOf(table: TableClient, ids: readonly string[]): Promise<JobRe
   return records;
 }
 
-function toOData(filter: RecordFilter): string {
+function toOData({ from, to, ...filter }: RecordFilter): string {
+  const { first, before } = partitionsBetween(from, to);
+  const range = [
+    ...(first === undefined ? [] : [odata`PartitionKey ge ${first}`]),
+    ...(before === undefined ? [] : [odata`PartitionKey lt ${before}`]),
+  ];
   const parts = Object.entries(filter).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name} ${odata`eq ${value}`}`],
   );
-  return parts.join(' and ');
+  return [...range, ...parts].join(' and ');
 }

@@ -9,7 +9,7 @@ import { DeadLettersClient } from './dead-letters.ts';
 import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
 import { PausesClient } from './pauses.ts';
 import { SchedulesClient } from './schedules.ts';
-import type { LaneStatus, Why, WorkerStatus } from './state.ts';
+import type { Action, LaneStatus, Why, WorkerStatus } from './state.ts';
 import { Http, type HttpOptions, queryOf, type StreamedEvent } from './transport.ts';
 import {
   type AnyType,
@@ -24,6 +24,9 @@ import {
   type WaitOptions,
 } from './types.ts';
 
+export type { DeadLetter, LetterFilter, RedriveOptions } from './dead-letters.ts';
+export type { PauseOptions, PauseStatus } from './pauses.ts';
+export type { Action, LaneStatus, Why, WorkerStatus } from './state.ts';
 export type { HttpOptions } from './transport.ts';
 export type { JobStatus } from './types.ts';
 
@@ -39,6 +42,8 @@ export interface JobHandle<R> {
   /** What the API's stream of server-sent events tells of it, until its end. */
   events(options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   cancel(): Promise<void>;
+  /** Removes one that has ended, with all that was kept for it. */
+  remove(): Promise<void>;
   /** Starts a failed job again, from its checkpoint. */
   retry(): Promise<void>;
   /** Tells it what it waits for, or will. */
@@ -80,6 +85,10 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
   /** Newest first. */
   list(filter?: JobFilter): Promise<{ jobs: JobStatus[]; cursor?: string }>;
   types(): Promise<JobTypeDescription[]>;
+  /** Does it to all jobs that are meant: the job that says how far it is, and can be cancelled. */
+  act(action: Action): Promise<JobStatus>;
+  /** How many are meant. */
+  count(action: Action): Promise<{ count: number; isWhole: boolean }>;
   /** What lies in each lane, and who serves it. */
   queues(): Promise<LaneStatus[]>;
   /** The worker processes that were heard of lately. */
@@ -159,6 +168,18 @@ class HttpCaller<C extends readonly AnyType[]>
     return ((await this.#http.json('GET', '/workers')) as { workers: WorkerStatus[] }).workers;
   }
 
+  async act(body: Action): Promise<JobStatus> {
+    return (await this.#http.json('POST', '/actions', { body, once: true })) as JobStatus;
+  }
+
+  async count(action: Action): Promise<{ count: number; isWhole: boolean }> {
+    const body = { ...action, dryRun: true };
+    return (await this.#http.json('POST', '/actions', { body })) as {
+      count: number;
+      isWhole: boolean;
+    };
+  }
+
   async types(): Promise<JobTypeDescription[]> {
     return (await this.#http.json('GET', '/job-types')) as JobTypeDescription[];
   }
@@ -220,6 +241,10 @@ class Handle<R> implements JobHandle<R> {
 
   events({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<StreamedEvent> {
     return this.#http.events(`${pathOf(this.id)}/events`, signal);
+  }
+
+  async remove(): Promise<void> {
+    await this.#http.json('DELETE', pathOf(this.id));
   }
 
   async cancel(): Promise<void> {

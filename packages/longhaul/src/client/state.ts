@@ -31,3 +31,25 @@ export interface Why {
   readonly state: string;
   readonly reasons: readonly { readonly code: string; readonly message: string }[];
 }
+
+/** What is to be done to many jobs. */
+export interface Action {
+  do: 'retry' | 'cancel' | 'delete';
+  filter: {
+    type?: string;
+    state?: string;
+    key?: string;
+    parent?: string;
+    schedule?: string;
+    requestedBy?: string;
+    /** Submitted from this time on, and before that one. */
+    from?: string;
+    to?: string;
+    /** In the error's name or message. */
+    error?: string;
+  };
+  /** So many a second; default 100. */
+  pace?: number;
+  by?: string;
+  why?: string;
+}

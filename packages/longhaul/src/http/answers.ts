@@ -103,6 +103,7 @@ export const answers = {
       }),
     ),
   }),
+  Count: z.object({ count: z.int(), isWhole: z.boolean() }),
   Workers: z.object({ workers: z.array(worker) }),
   Why: z.object({
     state: z.enum(states),

@@ -88,6 +88,15 @@ export function inSlot(id: string, slot: number, count: number, random: number):
   return id.slice(0, -tailChars) + base32(tail, tailChars);
 }
 
+/** Partitions of the ids that were made from one time on and before another: from the first, before the second. */
+export function partitionsBetween(from?: Date, to?: Date): { first?: string; before?: string } {
+  const bucketOf = (at: Date) => 32 ** bucketChars - 1 - Math.floor(at.getTime() / bucketMs);
+  return {
+    ...(to ? { first: base32(bucketOf(to), bucketChars) } : {}),
+    ...(from ? { before: base32(bucketOf(from) + 1, bucketChars) } : {}),
+  };
+}
+
 /** When, to ten seconds, and in which shard the ids of a partition were made; not of ids of others. */
 export function madeIn(partition: string): { at: number; shard: number } | undefined {
   if (partition.length !== partitionChars || partition.startsWith('~')) return undefined;

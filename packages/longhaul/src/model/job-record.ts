@@ -156,7 +156,7 @@ interface Known extends Provenance {
   starts?: Start[];
   /** How often it was put back into its queue after the broker had given up on its message. */
   putBack?: number;
-  /** The action that started it again last. */
+  /** The action that started it again last, and from which turn. */
   retriedBy?: string;
   /** Attempts made before somebody started the failed job again. */
   triedBefore?: number;

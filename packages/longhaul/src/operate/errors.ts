@@ -16,3 +16,9 @@ export class NotPausedError extends LonghaulError {
     super('not_paused', 409, `The ${scope} '${name}' is not paused.`);
   }
 }
+
+export class JobNotEndedError extends LonghaulError {
+  constructor(id: string, state: string) {
+    super('job_not_ended', 409, `Job '${id}' is ${state}: cancel it first, then delete it.`);
+  }
+}

@@ -1,15 +1,16 @@
 /** A job of ours that goes through dead letters: starts their jobs again, or drops them, at a pace. */
 import { z } from 'zod';
-import { retry } from '../admit/retry.ts';
+import { isRetriedBy, retry } from '../admit/retry.ts';
 import { submit } from '../admit/submit.ts';
 import { defineJob, type Job } from '../define/define-job.ts';
 import { fromJson } from '../define/json.ts';
 import { isRefusal } from '../errors.ts';
 import type { JobRecord } from '../model/job-record.ts';
 import type { LetterReader, TakenLetter } from '../ports.ts';
-import { pause } from '../record/pause.ts';
+import { retryOnConflict } from '../record/retry-on-conflict.ts';
 import type { Working } from '../run/attempt.ts';
 import { isMeant, jobOf, queuesOf, typeOf } from './letters.ts';
+import { Pace } from './pace.ts';
 
 export const redriveType = 'longhaul.redrive';
 
@@ -78,7 +79,7 @@ const atOnce = 50;
 
 async function goThrough(going: Going, letters: LetterReader): Promise<void> {
   const { given, job, told } = going;
-  const pace = new Pace(going.app, given.pace);
+  const pace = new Pace(going.app.clock, given.pace);
   for (let held = 0; ; ) {
     const page = await letters.next(atOnce);
     if (page.length === 0) return;
@@ -127,8 +128,8 @@ async function sendOn(
     if (message.turn < record.turn) return 'dropped';
     if (record.state !== 'failed') return record.state === 'queued' ? 'left' : 'dropped';
     // Failed again since it was started by this one.
-    if (record.retriedBy === job.id) return 'left';
-    await retry(app, message.id, job.id);
+    if (isRetriedBy(record, job.id)) return 'left';
+    await retryOnConflict(() => retry(app, message.id, job.id));
     return 'sent';
   } catch (error) {
     if (!isRefusal(error)) throw error;
@@ -142,27 +143,3 @@ async function submitAnew(app: Working, letter: TakenLetter): Promise<void> {
   const text = letter.message.body.toString('utf8');
   await submit(app, { type: typeOf(letter), input: fromJson(text) });
 }
-
-/** Lets so many a second pass. */
-class Pace {
-  readonly #app: Pick<Working, 'clock'>;
-  readonly #everyMs: number;
-  #next = 0;
-
-  constructor(app: Pick<Working, 'clock'>, perSecond: number) {
-    this.#app = app;
-    this.#everyMs = 1000 / perSecond;
-  }
-
-  async next(signal: AbortSignal): Promise<void> {
-    const now = this.#app.clock.now().getTime();
-    this.#next = Math.max(now, this.#next + this.#everyMs);
-    for (let leftMs = this.#next - now; leftMs > 0; leftMs -= lookEveryMs) {
-      await pause(this.#app.clock, Math.min(leftMs, lookEveryMs));
-      signal.throwIfAborted();
-    }
-  }
-}
-
-// A cancel is heeded so soon.
-const lookEveryMs = 1_000;

@@ -104,11 +104,20 @@ const partitionOf = (name: string) => name.slice(name.indexOf(' ') + 1);
 
 async function removeOf(app: Expiring, partition: string, now: Date): Promise<number> {
   const expired = await app.removal.expired(partition, now);
-  if (expired.length === 0) return 0;
-  await mapInChunks(expired, atOnce, (record) => removeTraces(app, record));
-  await app.notes.write(tombstoneKind, nameOf(now.getTime() + tombstoneMs, partition), '');
-  await app.removal.remove(partition, expired);
+  if (expired.length > 0) await removeNow(app, partition, expired, now);
   return expired.length;
+}
+
+/** Records of a partition, with all that was kept for them; a tombstone each stays. */
+export async function removeNow(
+  app: Expiring,
+  partition: string,
+  records: readonly EndedRecord[],
+  now = app.clock.now(),
+): Promise<void> {
+  await mapInChunks(records, atOnce, (record) => removeTraces(app, record));
+  await app.notes.write(tombstoneKind, nameOf(now.getTime() + tombstoneMs, partition), '');
+  await app.removal.remove(partition, records);
 }
 
 const atOnce = 20;

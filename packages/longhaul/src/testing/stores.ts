@@ -40,7 +40,22 @@ export class Stores {
           this.wrote(record, before?.record);
           return { ...this.put(record), written: true };
         }),
-      list: async () => ({ records: [], cursor: undefined }),
+      list: ({ from, to, ...filter }, limit, cursor) =>
+        call(() => {
+          const isListed = (record: JobRecord) =>
+            (!from || record.createdAt >= from.toISOString()) &&
+            (!to || record.createdAt < to.toISOString()) &&
+            Object.entries(filter).every(
+              ([name, value]) => value === undefined || record[name as 'type'] === value,
+            );
+          const all = [...this.records.values()]
+            .map(({ record }) => record)
+            .sort((a, b) => (a.id < b.id ? -1 : 1))
+            .filter(({ id }) => cursor === undefined || id > cursor)
+            .filter(isListed);
+          const records = all.slice(0, limit);
+          return { records, cursor: all.length > limit ? records.at(-1)?.id : undefined };
+        }),
     };
   }
 
