@@ -69,6 +69,34 @@ test('lists, runs, pauses and resumes schedules', async () => {
   assert.equal((await longhaul('job', run, 'wait')).code, 0);
 });
 
+test('what an operator asks at night', async () => {
+  const input = JSON.stringify({ log: join(stack.options.data, 'letters') });
+  const failed = await longhaul('submit', 'test.failing', input, '--wait', '--json');
+  const { id } = JSON.parse(failed.stdout);
+  assert.match((await longhaul('queues')).stdout, /^standard +standard +\d/m);
+  assert.match((await longhaul('workers')).stdout, /^local /m);
+  assert.match((await longhaul('job', id, 'why')).stdout, /^It ended as failed at .*: Error: Attempt/);
+  assert.match((await longhaul('dead-letters')).stdout, /^\d+ +standard +test\.failing +Error/m);
+  assert.match((await longhaul('dead-letters', 'list')).stdout, new RegExp(id));
+  assert.equal((await longhaul('dead-letters', 'discard')).code, 2, 'it asks why');
+  const discard = ['discard', '--type', 'test.failing', '--why', 'seen', '--json'];
+  const started = JSON.parse((await longhaul('dead-letters', ...discard)).stdout);
+  assert.equal((await longhaul('job', started.id, 'wait')).code, 0);
+  assert.doesNotMatch((await longhaul('dead-letters', 'list')).stdout, new RegExp(id));
+  const meant = ['act', 'delete', '--type', 'test.failing', '--state', 'failed'];
+  assert.match((await longhaul(...meant, '--dry-run')).stdout, /^\d+ jobs are meant/);
+  assert.equal((await longhaul('job', id, 'delete')).code, 0);
+  assert.equal((await longhaul('job', id)).code, 2);
+});
+
+test('pauses and resumes a type', async () => {
+  const paused = await longhaul('pauses', 'pause', 'type', 'test.noted', '--why', 'to see');
+  assert.match(paused.stdout, /^type +test\.noted +paused +0 .*to see$/m);
+  assert.equal((await longhaul('pauses', 'resume', 'type', 'test.noted')).code, 0);
+  assert.equal((await longhaul('pauses', 'resume', 'type', 'test.noted')).code, 2);
+  assert.equal((await longhaul('pauses', 'pause', 'queue', 'x')).code, 2);
+});
+
 test('what cannot be done is told in a line, with the exit code 2', async () => {
   const nowhere = await longhaul('job', 'x', '--url', 'http://127.0.0.1:1');
   assert.deepEqual([nowhere.code, nowhere.stderr.split('\n').length], [2, 2], nowhere.stderr);
