@@ -61,6 +61,7 @@ test('every operation of openapi.json can be asked for', async () => {
   await client.act({ do: 'retry', filter: { state: 'failed' } });
   await client.count({ do: 'retry', filter: { state: 'failed' } });
   await job.remove();
+  await client.errors();
   await client.queues();
   await client.workers();
   await job.result();

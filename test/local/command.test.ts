@@ -75,8 +75,15 @@ test('what an operator asks at night', async () => {
   const { id } = JSON.parse(failed.stdout);
   assert.match((await longhaul('queues')).stdout, /^standard +standard +\d/m);
   assert.match((await longhaul('workers')).stdout, /^local /m);
-  assert.match((await longhaul('job', id, 'why')).stdout, /^It ended as failed at .*: Error: Attempt/);
+  assert.match(
+    (await longhaul('job', id, 'why')).stdout,
+    /^It ended as failed at .*: Error: Attempt/,
+  );
   assert.match((await longhaul('dead-letters')).stdout, /^\d+ +standard +test\.failing +Error/m);
+  assert.match(
+    (await longhaul('errors')).stdout,
+    /^\d+ +test\.failing +Error +app\.js:\d+ in Object\.run/m,
+  );
   assert.match((await longhaul('dead-letters', 'list')).stdout, new RegExp(id));
   assert.equal((await longhaul('dead-letters', 'discard')).code, 2, 'it asks why');
   const discard = ['discard', '--type', 'test.failing', '--why', 'seen', '--json'];

@@ -121,6 +121,8 @@ test('what is answered is what the description says, on every route that was cal
   await call('PUT', '/pauses/type/none', {});
   await call('GET', '/queues');
   await call('GET', '/workers');
+  await call('GET', '/errors?from=2026-01-01T00:00:00Z');
+  await call('GET', '/errors?from=yesterday');
   await call('GET', `/jobs/${id}/why`);
   await call('GET', '/dead-letters');
   await call('GET', '/dead-letters/groups?lane=standard');

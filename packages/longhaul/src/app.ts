@@ -112,7 +112,13 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   };
   const underWay = new UnderWay();
   registerHooks(worker, stopping, underWay, tally);
-  registerHealth({ clock, log, ask: () => notes.read('key', 'messages') });
+  registerHealth({
+    ...{ clock, log },
+    needs: {
+      storage: () => notes.read('key', 'messages'),
+      bus: () => worker.queue.peek(topology.completions, 1),
+    },
+  });
   const sessions = new SessionCache();
   registerQueues(worker, settings.LANES, { seal, sessions, underWay });
   if (settings.API === 'on') registerApi(worker, settings);

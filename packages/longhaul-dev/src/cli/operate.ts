@@ -7,6 +7,7 @@ export const operatingCommands = (): Command[] => [
   queues(),
   workers(),
   pauses(),
+  errors(),
   deadLetters(),
   actions(),
 ];
@@ -40,6 +41,25 @@ const workers = () =>
           ...all.map((one) => [
             ...[one.app, one.instance, one.lanes.join(' '), `${one.running}/${one.places}`],
             ...[one.since, one.at],
+          ]),
+        ]),
+      );
+    });
+
+const errors = () =>
+  new Command('errors')
+    .description('failed jobs by type, error and line, the most frequent first')
+    .option('--type <type>')
+    .option('--from <time>', 'submitted from then on')
+    .option('--to <time>', 'submitted before then')
+    .action(async ({ url, key, token, json, ...filter }: Where & Record<string, string>) => {
+      const all = await clientOf({ url: url ?? '', key, token }).errors(filter);
+      show(all, json as never, () =>
+        table([
+          ['count', 'type', 'error', 'at', 'last', 'newest job', 'message'],
+          ...all.map((one) => [
+            ...[String(one.count), one.type, one.error, one.at, one.lastAt, one.job],
+            one.message.slice(0, 60),
           ]),
         ]),
       );

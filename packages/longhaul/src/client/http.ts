@@ -9,7 +9,7 @@ import { DeadLettersClient } from './dead-letters.ts';
 import { CallTimeoutError, JobFailedError, UnreachableError } from './errors.ts';
 import { PausesClient } from './pauses.ts';
 import { SchedulesClient } from './schedules.ts';
-import type { Action, LaneStatus, Why, WorkerStatus } from './state.ts';
+import type { Action, FailureGroup, LaneStatus, Why, WorkerStatus } from './state.ts';
 import { Http, type HttpOptions, queryOf, type StreamedEvent } from './transport.ts';
 import {
   type AnyType,
@@ -26,7 +26,7 @@ import {
 
 export type { DeadLetter, LetterFilter, RedriveOptions } from './dead-letters.ts';
 export type { PauseOptions, PauseStatus } from './pauses.ts';
-export type { Action, LaneStatus, Why, WorkerStatus } from './state.ts';
+export type { Action, FailureGroup, LaneStatus, Why, WorkerStatus } from './state.ts';
 export type { HttpOptions } from './transport.ts';
 export type { JobStatus } from './types.ts';
 
@@ -91,6 +91,8 @@ export interface HttpClient<C extends readonly AnyType[]> extends Caller<C> {
   count(action: Action): Promise<{ count: number; isWhole: boolean }>;
   /** What lies in each lane, and who serves it. */
   queues(): Promise<LaneStatus[]>;
+  /** Failed jobs by type, error and line, the most frequent first. */
+  errors(filter?: { type?: string; from?: string; to?: string }): Promise<FailureGroup[]>;
   /** The worker processes that were heard of lately. */
   workers(): Promise<WorkerStatus[]>;
   /** The ends of the jobs that somebody asked for, as they come. */
@@ -162,6 +164,13 @@ class HttpCaller<C extends readonly AnyType[]>
 
   async queues(): Promise<LaneStatus[]> {
     return ((await this.#http.json('GET', '/queues')) as { lanes: LaneStatus[] }).lanes;
+  }
+
+  async errors(
+    filter: { type?: string; from?: string; to?: string } = {},
+  ): Promise<FailureGroup[]> {
+    const path = `/errors${queryOf(filter)}`;
+    return ((await this.#http.json('GET', path)) as { groups: FailureGroup[] }).groups;
   }
 
   async workers(): Promise<WorkerStatus[]> {

@@ -27,6 +27,21 @@ export interface WorkerStatus {
   readonly jobs: readonly { readonly job: string; readonly type: string; readonly since: string }[];
 }
 
+/** Failed jobs with the same type, error and line. */
+export interface FailureGroup {
+  readonly type: string;
+  readonly error: string;
+  /** `file:line in function`, of the app. */
+  readonly at: string;
+  /** Of the newest. */
+  readonly message: string;
+  readonly count: number;
+  readonly firstAt: string;
+  readonly lastAt: string;
+  /** The newest of them. */
+  readonly job: string;
+}
+
 export interface Why {
   readonly state: string;
   readonly reasons: readonly { readonly code: string; readonly message: string }[];

@@ -103,6 +103,17 @@ export const answers = {
       }),
     ),
   }),
+  Errors: z.object({
+    groups: z.array(
+      z.looseObject({
+        ...{ type: z.string(), error: z.string(), at: z.string(), message: z.string() },
+        ...{ count: z.int(), firstAt: time, lastAt: time, job: z.string() },
+      }),
+    ),
+    /** False when there were too many to see them all in two seconds. */
+    isWhole: z.boolean(),
+    searchedTo: time.optional(),
+  }),
   Count: z.object({ count: z.int(), isWhole: z.boolean() }),
   Workers: z.object({ workers: z.array(worker) }),
   Why: z.object({
