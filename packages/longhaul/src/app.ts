@@ -112,11 +112,13 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   };
   const underWay = new UnderWay();
   registerHooks(worker, stopping, underWay, tally);
+  const ownLane = topology.lanes.find(({ name }) => settings.LANES.includes(name));
   registerHealth({
     ...{ clock, log },
     needs: {
       storage: () => notes.read('key', 'messages'),
-      bus: () => worker.queue.peek(topology.completions, 1),
+      // One that it may receive from, whatever its identity is kept from.
+      bus: () => worker.queue.peek(ownLane?.plain ?? topology.completions, 1),
     },
   });
   const sessions = new SessionCache();
