@@ -101,7 +101,7 @@ test('the data of another version, and of a broker that runs, are refused with w
     await assert.rejects(start({ queues, data: folder }), /has format 1, .*move the folder away/);
     await rm(folder, { recursive: true });
     const broker = await start({ queues, data: folder });
-    await assert.rejects(start({ queues, data: folder }), /Another broker uses the data/);
+    await assert.rejects(start({ queues, data: folder }), /Another process uses the data/);
     await broker.close();
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -41,6 +41,8 @@ export interface ChildOptions {
   serialization?: 'json' | 'advanced';
   /** What else it says, from the beginning. */
   onMessage?(message: unknown): void;
+  /** Ended when it is not ready by then. */
+  readyWithin?: { ms: number; why: string };
 }
 
 /** Starts `file` and waits until it reports ready or, with `readyLine`, has printed that line. */
@@ -48,7 +50,7 @@ export async function startChild<T>(
   name: string,
   file: URL,
   args: readonly string[],
-  { readyLine, env, serialization = 'json', onMessage }: ChildOptions = {},
+  { readyLine, env, serialization = 'json', onMessage, readyWithin }: ChildOptions = {},
 ): Promise<StartedChild<T>> {
   const child = fork(file, args, {
     serialization,
@@ -62,6 +64,8 @@ export async function startChild<T>(
       child.kill('SIGKILL');
       reject(new Error(why));
     };
+    const late = readyWithin && setTimeout(() => fail(readyWithin.why), readyWithin.ms);
+    const end = () => clearTimeout(late);
     let output = '';
     const read = (chunk: Buffer) => {
       output += chunk;
@@ -70,12 +74,14 @@ export async function startChild<T>(
     child.stdout?.on('data', read);
     child.stderr?.on('data', read);
     child.on('message', (message: { ready?: T; failed?: string }) => {
+      if (message.ready !== undefined || message.failed !== undefined) end();
       if (message.ready !== undefined) resolve(message.ready);
       if (message.failed !== undefined) fail(message.failed);
     });
-    child.once('exit', (code) =>
-      fail(`${name} ended with code ${code} before it was ready. ${output}`),
-    );
+    child.once('exit', (code) => {
+      end();
+      fail(`${name} ended with code ${code} before it was ready. ${output}`);
+    });
   });
   return {
     process: child,

@@ -36,7 +36,7 @@ async function tell(stack: Stack): Promise<void> {
   const types = await typesOf(stack.url);
   say(`API          ${stack.url}/api/jobs`);
   if (types.includes('report')) say(`Example      ${stack.url}/api/examples/report-ready`);
-  say(`Job types    ${types.join(', ')}`);
+  if (types.length > 0) say(`Job types    ${types.join(', ')}`);
   say(`Service Bus  ${stack.serviceBus}`);
   // Whole, to be copied: the key is Azurite's well-known one and opens nothing else.
   say(`Storage      ${stack.storage}`);
@@ -46,12 +46,21 @@ async function tell(stack: Stack): Promise<void> {
 export async function start(main?: string): Promise<Stack> {
   const began = Date.now();
   let stack: Stack;
+  const patience = setTimeout(
+    () =>
+      say(
+        'Still starting after 20 s: does something that the app imports wait for what is not there?',
+      ),
+    20_000,
+  );
   try {
     stack = await startHere(main);
   } catch (error) {
     // What is wrong, not where in our code it was noticed.
     process.stderr.write(`${(error as Error).message}\n`);
     process.exit(1);
+  } finally {
+    clearTimeout(patience);
   }
   await tell(stack);
   say(`Ready in ${((Date.now() - began) / 1000).toFixed(1)} s. Ctrl-C stops everything.`);

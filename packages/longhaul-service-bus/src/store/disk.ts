@@ -187,7 +187,10 @@ async function open(folder: string): Promise<Db> {
       const { code, message } =
         (cause as { cause?: { code?: string; message?: string } }).cause ?? {};
       if (code === 'LEVEL_LOCKED')
-        throw new Error(`Another broker uses the data in ${folder}.`, { cause });
+        throw new Error(
+          `Another process uses the data in ${folder}: end it, or give this one a folder of its own.`,
+          { cause },
+        );
       if (code !== 'LEVEL_CORRUPTION' || repaired)
         throw new Error(`Cannot open the broker's data in ${folder}: ${message}`, { cause });
       process.emitWarning(`The broker's data in ${folder} is damaged (${message}): repairing it.`);

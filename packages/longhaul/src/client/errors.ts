@@ -48,7 +48,14 @@ export class RequestRefusedError extends LonghaulError {
 /** Nothing is known of the request: it may have been taken or not. */
 export class UnreachableError extends LonghaulError {
   constructor(what: string, options: { cause: unknown }) {
-    const { message } = options.cause as Error;
-    super('unreachable', 503, `${what} is out of reach: ${message}`, options);
+    const { message, cause } = options.cause as Error & { cause?: { code?: string } };
+    // fetch itself says only that it failed.
+    const why = cause?.code ? `${message} (${cause.code})` : message;
+    super(
+      'unreachable',
+      503,
+      `${what} is out of reach: ${why}. Is the app there, and started?`,
+      options,
+    );
   }
 }

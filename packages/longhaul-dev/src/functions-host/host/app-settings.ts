@@ -1,7 +1,8 @@
 /** App settings as the host reads them: local.settings.json, the environment, `%NAME%` expressions. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readJsonFile } from '../../json-file.ts';
 import type { LogLevel } from '../log.ts';
 
 export type AppSettings = Readonly<Record<string, string | undefined>>;
@@ -12,7 +13,7 @@ const localSettings = z.object({ Values: z.record(z.string(), z.string()).defaul
 export function readLocalSettings(root: string, environment: AppSettings): AppSettings {
   const file = join(root, 'local.settings.json');
   if (!existsSync(file)) return environment;
-  return { ...localSettings.parse(JSON.parse(readFileSync(file, 'utf8'))).Values, ...environment };
+  return { ...localSettings.parse(readJsonFile(file)).Values, ...environment };
 }
 
 /** Replaces each `%NAME%` in a binding's value by the app setting. */
@@ -71,7 +72,7 @@ export type HostJson = z.output<typeof hostJson>;
 
 /** Defaults: learn.microsoft.com/azure/azure-functions/functions-host-json and its extension pages. */
 export function readHostJson(root: string, settings: AppSettings): HostJson {
-  const raw = JSON.parse(readFileSync(join(root, 'host.json'), 'utf8')) as Record<string, unknown>;
+  const raw = readJsonFile(join(root, 'host.json')) as Record<string, unknown>;
   for (const [name, value] of Object.entries(settings)) override(raw, name, value);
   const parsed = hostJson.safeParse(raw);
   if (parsed.success) return parsed.data;

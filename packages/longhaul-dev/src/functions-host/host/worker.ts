@@ -6,7 +6,11 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
-import { type StartedChild, startChild } from 'longhaul-service-bus/internal/child';
+import {
+  type ChildOptions,
+  type StartedChild,
+  startChild,
+} from 'longhaul-service-bus/internal/child';
 import type { Log } from '../log.ts';
 import type { InvocationRequest, LoadedFunction } from '../worker/core-module.ts';
 import type { FromWorker, LoadedApp, ToWorker } from '../worker-channel.ts';
@@ -38,6 +42,9 @@ export class WorkerEndedError extends Error {
 const maxDeaths = 3;
 const deathsApartMs = 30 * 60_000;
 const terminateMs = 5_000;
+// Whoever saved a file looks on; a later save has to wait for this one.
+const loadMs = 15_000;
+const notLoaded = `The app had not loaded after ${loadMs / 1000} s: something that it imports waits (await at the top level) or does not come to an end.`;
 
 interface Call {
   resolve(): void;
@@ -106,7 +113,7 @@ export class Worker {
    */
   async replace(): Promise<boolean> {
     const before = await this.#current;
-    const next = await this.#begin();
+    const next = await this.#begin({ ms: loadMs, why: notLoaded });
     this.#current = Promise.resolve(next);
     this.#deaths = [];
     before.isReplaced = true;
@@ -114,7 +121,7 @@ export class Worker {
     return isDeepStrictEqual(next.child.ready.functions, before.child.ready.functions);
   }
 
-  async #begin(): Promise<Generation> {
+  async #begin(readyWithin?: ChildOptions['readyWithin']): Promise<Generation> {
     const { args, settings, log, onStart } = this.#options;
     const calls = new Map<string, Call>();
     const child = await startChild<LoadedApp>(
@@ -124,6 +131,7 @@ export class Worker {
       {
         env: settings,
         serialization: 'advanced',
+        ...(readyWithin ? { readyWithin } : {}),
         onMessage: (message) => this.#hear(message as FromWorker, calls),
       },
     );

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readTopology, type Topology } from 'longhaul/internal/model/topology';
 import { type AppSettings, readLocalSettings } from '../../../functions-host/host/app-settings.ts';
+import { parseJson } from '../../../json-file.ts';
 import type { Check } from '../check.ts';
 
 export interface FolderApp {
@@ -42,11 +43,7 @@ export function readFolder(
   return {
     ...{ folder, read },
     json(file) {
-      try {
-        return JSON.parse(read(file) ?? '') as Record<string, unknown>;
-      } catch (cause) {
-        throw new Error(`${file}: ${(cause as Error).message}`, { cause });
-      }
+      return parseJson(read(file) ?? '', file) as Record<string, unknown>;
     },
     settings: () => ({ ...readLocalSettings(folder, environment), ...supplied }),
     topology: () => readTopology(pathToFileURL(join(folder, 'topology.json'))),
