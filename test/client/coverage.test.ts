@@ -58,6 +58,8 @@ test('every operation of openapi.json can be asked for', async () => {
   for await (const _ of job.events()) assert.fail();
   await job.status();
   await job.result();
+  await job.input();
+  await job.timeline();
   await job.cancel();
   await job.retry();
   await job.tell('NAME', {});

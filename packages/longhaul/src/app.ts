@@ -27,9 +27,11 @@ import { registerEvents } from './http/events.ts';
 import { registerExamplePage } from './http/example-page.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
+import { registerKept } from './http/kept.ts';
 import { registerDescriptions } from './http/openapi.ts';
 import { registerPauses } from './http/pauses.ts';
 import { registerSchedules } from './http/schedules.ts';
+import { instanceOf } from './instance.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
@@ -100,6 +102,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
     pauses: new Pauses(notes, clock),
     turns: new SessionFairness(clock),
     newOwner: () => randomUUID(),
+    here: instanceOf(settings),
     random: Math.random,
     stopping: stopping.signal,
     graceMs: settings.SHUTDOWN_GRACE_MS,
@@ -129,6 +132,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
 function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): void {
   const api = { ...worker, maxRequestBytes: MAX_REQUEST_BYTES };
   registerJobs(api);
+  registerKept(api);
   registerSchedules(api);
   registerPauses(api);
   registerDeadLetters(api);

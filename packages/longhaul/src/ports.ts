@@ -27,14 +27,16 @@ export interface RecordFilter {
 
 export interface Records {
   read(id: string): Promise<Stored | undefined>;
-  /** Those that are there, in any order; for many of a few partitions. */
+  /**
+   * Those that are there, in any order and without input and checkpoint; for many of a few partitions.
+   */
   readMany(ids: readonly string[]): Promise<JobRecord[]>;
   /**
    * Inserts the record, or replaces it if it is still the one that was read.
    * @throws ConflictError when another writer was first.
    */
   write(record: JobRecord, etag: string | undefined): Promise<Stored>;
-  /** Newest first. */
+  /** Newest first, without input and checkpoint. */
   list(
     filter: RecordFilter,
     limit: number,

@@ -11,12 +11,12 @@ import type { JobRequest, Requester, RequestOptions } from '../define/define-job
 import { validate } from '../define/validate.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
 import type { Notify } from '../fate/listeners.ts';
-import { type Duration, toMs } from '../model/duration.ts';
+import { toMs } from '../model/duration.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
 import type { Blobs, Clock, KeyValueStore, Queue, Records, Removal, Stored } from '../ports.ts';
-import { toBody } from '../record/claim-check.ts';
+import { keptBody, toBody } from '../record/claim-check.ts';
 import { noteInput } from '../record/expiry.ts';
 import { keyOf, type SessionAllocator, sessionFor, sessionOfSlot } from './key.ts';
 import { checkSender } from './sender.ts';
@@ -155,7 +155,7 @@ async function send(
   const { inTurn = (act: () => Promise<void>) => act() } = origin;
   await inTurn(() => app.queue.send(toMessage(message, runAt)));
   const record = {
-    ...newRecord(message, lane.name, known.policy.keep, runAt),
+    ...newRecord(message, lane.name, known, runAt),
     ...(origin.provisional ? { provisional: true as const } : {}),
   };
   await recordOnce(app.records, record);
@@ -210,7 +210,7 @@ export function fromMessageAlone(
   const createdAt = message.createdAt ?? (message.enqueuedAt ?? clock.now()).toISOString();
   const known = types.find(message.type);
   const type = known?.definition.type ?? message.type;
-  return newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
+  return newRecord({ ...message, type, createdAt }, lane?.name ?? '', known);
 }
 
 /** A provisional record, with what its message says of who asked. */
@@ -222,9 +222,11 @@ function completed(record: JobRecord, made: JobRecord): JobRecord {
     correlationId: _c,
     ...known
   } = record;
-  const { callback: _b, requestedBy: _q, claims: _l, ...own } = known;
-  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims, foreign } = made;
-  const told = { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims, foreign };
+  const { callback: _b, requestedBy: _q, claims: _l, input: _i, ...own } = known;
+  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims } = made;
+  const { foreign, input } = made;
+  const back = { replyTo, replyToSessionId, correlationId, callback };
+  const told = { ...back, requestedBy, claims, foreign, input };
   const given = Object.entries(told).filter(([, value]) => value !== undefined);
   return { ...own, ...Object.fromEntries(given) };
 }
@@ -233,12 +235,15 @@ function completed(record: JobRecord, made: JobRecord): JobRecord {
 function newRecord(
   message: JobMessage & { createdAt: string },
   lane: string,
-  keep: Duration | undefined,
+  known: KnownType | undefined,
   runAt?: Date,
 ): JobRecord {
   const { id, type, queue, key, attempt, turn, createdAt, ...rest } = message;
-  const { traceparent: _t, body: _b, contentType: _c, enqueuedAt: _e, ...known } = rest;
-  const { isForeign: _f, ...carried } = known;
+  const { traceparent: _t, body, contentType, enqueuedAt: _e, ...given } = rest;
+  const { isForeign, ...carried } = given;
+  const { policy: { keep } = {}, definition: { keepInput = true } = {} } = known ?? {};
+  // What a stranger sent may be anything: it is kept once somebody has read it.
+  const input = keepInput && !isForeign ? keptBody({ body, contentType }) : undefined;
   return {
     id,
     type,
@@ -250,6 +255,8 @@ function newRecord(
     attempt,
     turn,
     ...(keep ? { keep } : {}),
+    ...(keepInput ? {} : { unkept: true as const }),
+    ...(input ? { input } : {}),
     ...(runAt ? { runAt: runAt.toISOString() } : {}),
     ...carried,
   };

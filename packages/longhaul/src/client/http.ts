@@ -19,12 +19,13 @@ import {
   type JobStatus,
   type NamesOf,
   type ResultOf,
+  type Timeline,
   toRequest,
   type WaitOptions,
 } from './types.ts';
 
 export type { HttpOptions } from './transport.ts';
-export type { JobStatus } from './types.ts';
+export type { JobStatus, Span, Timeline } from './types.ts';
 
 export interface JobHandle<R> {
   readonly id: string;
@@ -33,6 +34,10 @@ export interface JobHandle<R> {
   watch(options?: { signal?: AbortSignal }): AsyncIterable<JobStatus>;
   /** @throws JobFailedError, CallTimeoutError */
   result(options?: WaitOptions): Promise<R>;
+  /** What it did when, as a tree of spans. */
+  timeline(): Promise<Timeline>;
+  /** What it was given, without what its type hides. */
+  input(): Promise<unknown>;
   /** What the API's stream of server-sent events tells of it, until its end. */
   events(options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   cancel(): Promise<void>;
@@ -201,6 +206,14 @@ class Handle<R> implements JobHandle<R> {
 
   events({ signal }: { signal?: AbortSignal } = {}): AsyncIterable<StreamedEvent> {
     return this.#http.events(`${pathOf(this.id)}/events`, signal);
+  }
+
+  async timeline(): Promise<Timeline> {
+    return (await this.#http.json('GET', `${pathOf(this.id)}/timeline`)) as Timeline;
+  }
+
+  input(): Promise<unknown> {
+    return this.#http.json('GET', `${pathOf(this.id)}/input`);
   }
 
   async cancel(): Promise<void> {

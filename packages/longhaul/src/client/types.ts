@@ -27,6 +27,25 @@ export interface JobStatus {
   readonly error?: { name: string; message: string; code?: string };
 }
 
+/** Something that lasted, and what lasted within it. */
+export interface Span {
+  readonly kind: string;
+  readonly name?: string;
+  readonly begin: string;
+  /** None while it lasts. */
+  readonly end?: string;
+  readonly attempt?: number;
+  readonly error?: { name?: string; message: string; code?: string };
+  readonly spans?: readonly Span[];
+  readonly [more: string]: unknown;
+}
+
+export interface Timeline extends Span {
+  readonly id: string;
+  readonly type: string;
+  readonly state: State;
+}
+
 /** Of what was sent as many: the answer to each, in order. */
 export interface BatchAnswer {
   readonly accepted: number;

@@ -107,6 +107,13 @@ export interface JobPolicy<I> {
    * 'expiry' its result is given again; default '7d'.
    */
   keep?: Duration;
+  /** False keeps no input once the job has succeeded, and shows it to nobody; default true. */
+  keepInput?: boolean;
+  /**
+   * JSON Pointers to what of the input nobody sees who asks the API for it: `/card/number`. It is
+   * kept all the same, as the job may need it.
+   */
+  redact?: readonly string[];
   /** A job not started by then ends as expired; default never. */
   startBefore?: Duration;
   /** For one attempt; default '5m', at most what the lane allows. */

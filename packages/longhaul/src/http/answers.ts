@@ -35,6 +35,23 @@ const Status = z.looseObject({
   links: z.looseObject({ self: z.string() }),
 });
 
+const span = z.looseObject({
+  kind: z.enum([
+    ...(['job', 'queue', 'attempt', 'undo'] as const),
+    ...(['step', 'checkpoint', 'sleep', 'event', 'children'] as const),
+  ]),
+  begin: time,
+  end: time.optional(),
+});
+const Timeline = z.looseObject({
+  ...span.shape,
+  id: z.string(),
+  state: z.enum(states),
+  version: z.string().optional(),
+  /** Attempts, the time in a queue before each, and undo; an attempt has its steps and waits as `spans`. */
+  spans: z.array(z.looseObject({ ...span.shape, spans: z.array(span).optional() })),
+});
+
 const run = z.looseObject({ at: time, state: z.string(), job: z.string().optional() });
 const Schedule = z.looseObject({
   id: z.string(),
@@ -87,6 +104,7 @@ export const answers = {
     /** False when there were too many to count them all. */
     isWhole: z.boolean(),
   }),
+  Timeline,
   Pauses: z.object({ pauses: z.array(Pause) }),
   Batch: z.object({
     accepted: z.int(),

@@ -23,6 +23,7 @@ import type { Run } from '../handler/run.ts';
 import { KeyState } from '../handler/session-state.ts';
 import { Suspension } from '../handler/suspend.ts';
 import { asError } from '../model/error-record.ts';
+import type { Instance } from '../model/job-record.ts';
 import type { JobMessage } from '../model/message.ts';
 import { keptBlob } from '../model/names.ts';
 import type { Delivery, Log, Schedules } from '../ports.ts';
@@ -43,6 +44,7 @@ export interface Working extends Submitting {
   pauses: Pauses;
   turns: SessionFairness;
   newOwner(): string;
+  here: Instance;
   random(): number;
   /** Aborted when the process is to end; what has not ended `graceMs` later is handed back. */
   stopping: AbortSignal;
@@ -198,7 +200,7 @@ async function handle(running: Run, input: unknown): Promise<AttemptOutcome> {
     const text = toJson(result, 'The result');
     const stored = await lease.persist(() => storeJson(app.blobs, blob, text));
     await suspension.during(() => session.commit());
-    return { kind: 'returned', result: stored };
+    return { kind: 'returned', result: stored, checkpoint: checkpoint.unsaved };
   };
   const suspended = async (): Promise<AttemptOutcome> => {
     const waits = await suspension.suspended;

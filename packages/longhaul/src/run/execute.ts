@@ -201,7 +201,8 @@ async function runAttempt(
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
   const { sequence } = of.delivery.message;
-  const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence });
+  const { here } = worker;
+  const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence, here });
   let isDecided = false;
   try {
     const outcome = known ?? (await attempt(worker, { ...of, lease, startedAt }));
@@ -209,10 +210,12 @@ async function runAttempt(
     if (outcome.kind === 'stopping' || outcome.kind === 'lock-lost') return undefined;
     if (outcome.kind !== 'returned') await takeBackState(of.delivery, lease.record);
     const [now, random] = [worker.clock.now(), worker.random()];
-    const started = handlerRan(outcome) ? { startedAt } : {};
+    const isRun = handlerRan(outcome);
+    const started = isRun ? { startedAt, version: here.version } : {};
+    const by = isRun ? { ranBy: here } : {};
     const policy = of.known?.policy ?? noRetries;
     const decided = await writeOutcome(worker, lease, of.delivery, (newest) =>
-      decide(outcome, { ...started, ...newest }, { policy, now, random }),
+      decide(outcome, { ...started, ...newest, ...by }, { policy, now, random }),
     );
     isDecided = true;
     return decided;

@@ -56,6 +56,7 @@ export function createWorking(
     },
     notify: () => undefined,
     checkCallback: () => undefined,
+    here: { app: 'app', version: '1', instance: 'memory' },
     limiter: new ConcurrencyLimiter(places, topology.lanes, clock),
     pauses: new Pauses(notes, clock),
     turns: new SessionFairness({ now: clock.now, after: () => () => undefined }),
