@@ -162,6 +162,13 @@ export interface Blobs {
   write(name: string, content: Uint8Array, contentType: string): Promise<void>;
   /** Undefined when there is none. */
   read(name: string): Promise<{ content: Buffer; contentType: string } | undefined>;
+  /**
+   * Adds to the end of a blob, which is made if it is not there; answers how long it is then. Undefined,
+   * and nothing is added, when it would be longer than `mostBytes`.
+   */
+  append(name: string, content: Uint8Array, mostBytes: number): Promise<number | undefined>;
+  /** So many bytes of it from there on, or those that there are; none when there is no such blob. */
+  readPart(name: string, from: number, bytes: number): Promise<Buffer>;
   /** No error when there is none. */
   remove(name: string): Promise<void>;
   removeAll(prefix: string): Promise<void>;

@@ -17,6 +17,7 @@ import {
   type CallOptions,
   type InputOf,
   type JobStatus,
+  type LogPage,
   type NamesOf,
   type ResultOf,
   type Timeline,
@@ -25,7 +26,7 @@ import {
 } from './types.ts';
 
 export type { HttpOptions } from './transport.ts';
-export type { JobStatus, Span, Timeline } from './types.ts';
+export type { JobStatus, LogPage, Span, Timeline } from './types.ts';
 
 export interface JobHandle<R> {
   readonly id: string;
@@ -36,6 +37,8 @@ export interface JobHandle<R> {
   result(options?: WaitOptions): Promise<R>;
   /** What it did when, as a tree of spans. */
   timeline(): Promise<Timeline>;
+  /** What it logged. Asked again with the `after` of the page before, it tells what came since. */
+  log(page?: { after?: number; limit?: number }): Promise<LogPage>;
   /** What it was given, without what its type hides. */
   input(): Promise<unknown>;
   /** What the API's stream of server-sent events tells of it, until its end. */
@@ -210,6 +213,10 @@ class Handle<R> implements JobHandle<R> {
 
   async timeline(): Promise<Timeline> {
     return (await this.#http.json('GET', `${pathOf(this.id)}/timeline`)) as Timeline;
+  }
+
+  async log(page: { after?: number; limit?: number } = {}): Promise<LogPage> {
+    return (await this.#http.json('GET', `${pathOf(this.id)}/log${queryOf(page)}`)) as LogPage;
   }
 
   input(): Promise<unknown> {

@@ -46,6 +46,19 @@ export interface Timeline extends Span {
   readonly state: State;
 }
 
+export interface LogPage {
+  readonly state: State;
+  readonly lines: readonly {
+    readonly at: string;
+    readonly level: 'info' | 'warn' | 'error';
+    readonly message: string;
+    readonly attempt: number;
+    readonly fields?: unknown;
+  }[];
+  /** Where to go on. */
+  readonly after: number;
+}
+
 /** Of what was sent as many: the answer to each, in order. */
 export interface BatchAnswer {
   readonly accepted: number;

@@ -177,6 +177,15 @@ type AllSettled<T extends readonly JobRequest[]> = {
 /** What others may tell a job while it runs or waits, by name. */
 export type Events = Record<string, Schema>;
 
+type LogLine = (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+
+/** `job.log('read', { rows })`, `job.log.warn('slow')`. A field `error` is told with its stack. */
+export interface JobLog extends LogLine {
+  readonly info: LogLine;
+  readonly warn: LogLine;
+  readonly error: LogLine;
+}
+
 /** Small state of the key, handed from job to job. @throws NoSessionError where there is none */
 export interface JobSession {
   /** What the last job of the key left that returned, or what this one has set. */
@@ -199,8 +208,8 @@ export interface Job<E extends Events = Events> {
   /** When a schedule meant this run to be. */
   readonly scheduledFor?: Date;
   readonly files: JobFiles;
-  /** A line in the app's log, with the job's id. */
-  log(message: string): void;
+  /** A line in the app's log, with the job's id, and in the job's own: `GET /api/jobs/{id}/log`. */
+  readonly log: JobLog;
   /** Says how far the job is. Written at most four times a second; the last report always is. */
   progress(progress: { done: number; of?: number; note?: string }): Promise<void>;
   readonly session: JobSession;

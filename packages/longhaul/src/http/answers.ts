@@ -1,6 +1,7 @@
 /** The shapes of what the API answers, for its description; a test holds real answers against them. */
 import { z } from 'zod';
 import { states } from '../model/job-record.ts';
+import { levels } from '../record/log-lines.ts';
 import { pauseScopes } from '../record/pauses.ts';
 
 const time = z.iso.datetime();
@@ -105,6 +106,20 @@ export const answers = {
     isWhole: z.boolean(),
   }),
   Timeline,
+  Log: z.object({
+    state: z.enum(states),
+    lines: z.array(
+      z.looseObject({
+        at: time,
+        level: z.enum(levels),
+        message: z.string(),
+        attempt: z.int(),
+        fields: z.unknown().optional(),
+      }),
+    ),
+    /** Where to go on, also when there are no more lines yet. */
+    after: z.int(),
+  }),
   Pauses: z.object({ pauses: z.array(Pause) }),
   Batch: z.object({
     accepted: z.int(),

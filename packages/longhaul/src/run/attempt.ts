@@ -17,6 +17,7 @@ import { isDeliveredAgain, putStart, refuseCrashed } from '../fate/crashes.ts';
 import { type AttemptOutcome, invalid } from '../fate/outcome.ts';
 import { Calls } from '../handler/calls.ts';
 import { Checkpoint } from '../handler/checkpoint.ts';
+import type { Lines } from '../handler/job-log.ts';
 import { asHandler } from '../handler/on-behalf.ts';
 import { Reporter } from '../handler/progress.ts';
 import type { Run } from '../handler/run.ts';
@@ -54,6 +55,7 @@ export interface Working extends Submitting {
 /** A delivery that is to be run. */
 export interface Attempt {
   lease: Lease;
+  lines: Lines;
   message: JobMessage;
   delivery: Delivery;
   known: KnownType | undefined;
@@ -98,7 +100,7 @@ export async function attempt(worker: Working, one: Attempt): Promise<AttemptOut
 
 async function run(
   worker: Working,
-  { lease, message, delivery, startedAt }: Attempt,
+  { lease, lines, message, delivery, startedAt }: Attempt,
   { definition, policy }: KnownType,
 ): Promise<AttemptOutcome> {
   let input: unknown;
@@ -117,7 +119,7 @@ async function run(
   const reporter = new Reporter(lease, worker, signal);
   if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
   const suspension = new Suspension(checkpoint.orders);
-  const tools = { checkpoint, reporter, suspension, calls: new Calls(signal) };
+  const tools = { checkpoint, reporter, suspension, lines, calls: new Calls(signal) };
   const running: Run = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
   const outcome = await outcomeOf(worker, running, abort, async () => {
