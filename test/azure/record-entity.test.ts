@@ -1,7 +1,7 @@
 /** A record as a table entity: whatever its parts are, no column is longer than the service takes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromEntity, toEntity, withoutInput } from '#longhaul/azure/record-entity.js';
+import { fromEntity, tagColumn, toEntity, withoutInput } from '#longhaul/azure/record-entity.js';
 import type { JobRecord } from '#longhaul/model/job-record.js';
 
 const group = { of: 50_000, at: '', ended: 'A'.repeat(8_400), done: 0, failed: [] };
@@ -47,6 +47,16 @@ test('a list reads what a status is made of, however long, and no input', () => 
   const entity = toEntity({ ...full, input: { json: '"x"' }, checkpoint: { json: '{}' } });
   const read = Object.fromEntries(withoutInput.map((name) => [name, entity[name] ?? null]));
   assert.deepEqual(fromEntity(read), full);
+});
+
+test('each tag has a column of its own, under a name that the service takes', () => {
+  const tags = ['a', "b c's", 'x'.repeat(64)];
+  const entity = toEntity({ ...record, tags });
+  for (const tag of tags) {
+    assert.equal(entity[tagColumn(tag)], tag);
+    assert.match(tagColumn(tag), /^[a-z_][a-z0-9_]*$/);
+  }
+  assert.deepEqual(fromEntity(entity).tags, tags);
 });
 
 test('a small record has one column for each part', () => {

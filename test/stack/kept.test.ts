@@ -86,3 +86,19 @@ test('lines are there by page, and while the job runs', async () => {
   assert.equal((await client.call(`/jobs/${id}/log?after=x`)).status, 400);
   assert.deepEqual((await json<Page>(`/jobs/${id}/log?after=999999`)).lines, []);
 });
+
+test('jobs are found again by their tags', async () => {
+  const of = async (tag: string) => {
+    const { jobs } = await json<{ jobs: Status[] }>(`/jobs?tag=${encodeURIComponent(tag)}`);
+    return jobs.map(({ id }) => id);
+  };
+  const first = await client.submit('test.unkept', {}, { tags: ["Ada's", 'b'] });
+  const second = await client.submit('test.unkept', {}, { tags: ['b'] });
+  await client.ended(first.id);
+  assert.deepEqual((await client.ended(second.id))['tags'], ['of its type', 'b']);
+  assert.deepEqual(await of("Ada's"), [first.id]);
+  assert.deepEqual((await of('b')).sort(), [first.id, second.id].sort());
+  assert.deepEqual(await of('none'), []);
+  const refused = await client.post({ type: 'test.unkept', input: {}, tags: ['a,b'] });
+  assert.equal(refused.status, 400);
+});

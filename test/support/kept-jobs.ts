@@ -23,6 +23,7 @@ const unkept = defineJob({
   type: 'test.unkept',
   input: z.object({}),
   keepInput: false,
+  tags: ['of its type'],
   async run() {
     return {};
   },

@@ -23,6 +23,7 @@ export interface RecordFilter {
   parent?: string | undefined;
   schedule?: string | undefined;
   requestedBy?: string | undefined;
+  tag?: string | undefined;
 }
 
 export interface Records {

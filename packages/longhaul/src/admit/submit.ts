@@ -20,6 +20,7 @@ import { keptBody, toBody } from '../record/claim-check.ts';
 import { noteInput } from '../record/expiry.ts';
 import { keyOf, type SessionAllocator, sessionFor, sessionOfSlot } from './key.ts';
 import { checkSender } from './sender.ts';
+import { tagsOf } from './tags.ts';
 import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 
 export interface Submitting {
@@ -77,7 +78,8 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   const lane = chosenLane(known, options);
   // A child is the answer to its parent alone.
   const unique = origin.place === undefined ? uniqueName(known, input, requester) : undefined;
-  return { known, options, now, key, lane, unique, runAt: dueTime(options, now) };
+  const tags = tagsOf(known, input, requester, options.tags);
+  return { known, options, now, key, lane, unique, tags, runAt: dueTime(options, now) };
 }
 
 /** `deduplicated`: an equal job was there already, and this is its record. */
@@ -129,7 +131,7 @@ type Checked = Awaited<ReturnType<typeof check>>;
 async function send(
   app: Submitting,
   request: JobRequest,
-  { known, options, now, key, lane, unique, runAt }: Checked,
+  { known, options, now, key, lane, unique, tags, runAt }: Checked,
   origin: Origin,
   id: string,
 ): Promise<JobRecord> {
@@ -144,6 +146,7 @@ async function send(
     ...(line ? sessionOfSlot(line.key, line.slot) : sessionFor(key, known.policy.limit, id)),
     ...(await toBody(app.blobs, id, request.input, () => noteInput(app.notes, id, runAt ?? now))),
     createdAt: now.toISOString(),
+    ...tags,
     ...claimsOf(unique && uniqueClaim(unique), origin.claim),
     ...startBefore(known, options, runAt ?? now),
     ...replying(options),
@@ -222,11 +225,11 @@ function completed(record: JobRecord, made: JobRecord): JobRecord {
     correlationId: _c,
     ...known
   } = record;
-  const { callback: _b, requestedBy: _q, claims: _l, input: _i, ...own } = known;
+  const { callback: _b, requestedBy: _q, claims: _l, input: _i, tags: _t, ...own } = known;
   const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims } = made;
-  const { foreign, input } = made;
+  const { foreign, input, tags } = made;
   const back = { replyTo, replyToSessionId, correlationId, callback };
-  const told = { ...back, requestedBy, claims, foreign, input };
+  const told = { ...back, requestedBy, claims, foreign, input, tags };
   const given = Object.entries(told).filter(([, value]) => value !== undefined);
   return { ...own, ...Object.fromEntries(given) };
 }

@@ -1,4 +1,5 @@
 /** A job's record as a table entity, and back. */
+import { createHash } from 'node:crypto';
 import { tableKeyOf } from '../model/id.ts';
 import type { JobRecord, StoredValue } from '../model/job-record.ts';
 import type { Entity } from './group-commit.ts';
@@ -21,12 +22,20 @@ export const withoutInput: string[] = [
   ),
 ];
 
+/**
+ * A filter cannot look into a list, and compares fifteen times at most: each tag has a column that is
+ * called after it.
+ */
+export const tagColumn = (tag: string): string =>
+  `tag_${createHash('sha256').update(tag).digest('hex').slice(0, 24)}`;
+
 export function toEntity(record: JobRecord): Entity {
   const { result, checkpoint, input, children, events, ...rest } = record;
   const { partition, row } = tableKeyOf(record.id);
   const json = JSON.stringify(rest);
   const entity: Entity = { partitionKey: partition, rowKey: row, ...columns('record', json) };
   for (const name of filtered) if (record[name] !== undefined) entity[name] = record[name];
+  for (const tag of record.tags ?? []) entity[tagColumn(tag)] = tag;
   // A query finds what has expired by it.
   if (record.keepUntil) entity['keepUntil'] = record.keepUntil;
   if (children) Object.assign(entity, columns('children', JSON.stringify(children)));

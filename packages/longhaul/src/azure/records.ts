@@ -6,7 +6,7 @@ import type { RecordFilter } from '../ports.ts';
 import { GroupCommit } from './group-commit.ts';
 import { grouped } from './grouped.ts';
 import type { ListedRecords } from './places.ts';
-import { fromEntity, toEntity, withoutInput } from './record-entity.ts';
+import { fromEntity, tagColumn, toEntity, withoutInput } from './record-entity.ts';
 import { isMissing } from './status.ts';
 import { firstOf, pageOf } from './tables.ts';
 
@@ -79,7 +79,9 @@ async function readOf(table: TableClient, ids: readonly string[]): Promise<JobRe
 
 function toOData(filter: RecordFilter): string {
   const parts = Object.entries(filter).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name} ${odata`eq ${value}`}`],
+    value === undefined
+      ? []
+      : [`${name === 'tag' ? tagColumn(value) : name} ${odata`eq ${value}`}`],
   );
   return parts.join(' and ');
 }

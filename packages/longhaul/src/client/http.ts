@@ -59,6 +59,7 @@ export interface JobFilter {
   parent?: string;
   schedule?: string;
   requestedBy?: string;
+  tag?: string;
   /** 1 to 1000, default 100. */
   limit?: number;
   /** Of the page before; a page may be empty and not the last. */

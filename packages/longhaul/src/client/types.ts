@@ -20,6 +20,9 @@ export interface JobStatus {
   readonly state: State;
   readonly attempt: number;
   readonly createdAt: string;
+  readonly tags?: readonly string[];
+  /** By which it began. */
+  readonly version?: string;
   readonly startedAt?: string;
   readonly finishedAt?: string;
   readonly progress?: { done: number; of?: number; note?: string };

@@ -107,6 +107,8 @@ export interface JobPolicy<I> {
    * 'expiry' its result is given again; default '7d'.
    */
   keep?: Duration;
+  /** By which its jobs are found again, or what makes them of the input; ten at most. */
+  tags?: readonly string[] | ((input: I, requester: Requester) => readonly string[]);
   /** False keeps no input once the job has succeeded, and shows it to nobody; default true. */
   keepInput?: boolean;
   /**
@@ -145,6 +147,8 @@ export interface RequestOptions {
   /** Its end is told there by POST, signed by the Standard Webhooks scheme. */
   callback?: { url: string };
   requestedBy?: string;
+  /** Beside those of its type: ten in all, of 64 characters each. */
+  tags?: readonly string[];
 }
 
 /** A type with an input: what submit takes. */

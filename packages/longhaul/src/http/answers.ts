@@ -24,6 +24,8 @@ const Status = z.looseObject({
   keepUntil: time.optional(),
   key: z.string().optional(),
   requestedBy: z.string().optional(),
+  tags: z.array(z.string()).optional(),
+  version: z.string().optional(),
   parent: z.string().optional(),
   schedule: z.string().optional(),
   progress: z

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { JobRequest } from '../define/define-job.ts';
 import { BadRequestError, boundIssues, listIssues, toPointer } from '../errors.ts';
 import { durationSchema as duration } from '../model/duration.ts';
+import { mostTags, tagChars } from '../model/tag.ts';
 
 /** A name or a word that goes on: into records, messages and streams. */
 export const textOf = (chars: number) =>
@@ -38,6 +39,7 @@ export const requestBody = z.strictObject({
   correlationId: text.optional(),
   callback: z.strictObject({ url: z.string().max(2048) }).optional(),
   requestedBy: text.optional(),
+  tags: z.array(textOf(tagChars)).max(mostTags).optional(),
 });
 
 /** @throws BadRequestError that names each field */

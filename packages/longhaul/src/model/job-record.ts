@@ -144,6 +144,7 @@ interface Known extends Provenance {
   queue: string;
   key?: string;
   session?: string;
+  tags?: string[];
   createdAt: string;
   /** When the next attempt is due, if not at once. */
   runAt?: string;
