@@ -94,6 +94,7 @@ export class Lines {
   /** Never rejects. */
   async #write(): Promise<void> {
     const text = this.#pending.join('');
+    this.#bytes += this.#pendingBytes;
     this.#pending = [];
     this.#pendingBytes = 0;
     if (text === '') return;

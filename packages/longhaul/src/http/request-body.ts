@@ -27,6 +27,8 @@ export const timeSchema = z.iso
 
 export const typeName = z.string('is missing: name the job type').min(1).max(100);
 
+const tagPattern = /^[^,\s]([^,]*[^,\s])?$/;
+
 export const requestBody = z.strictObject({
   type: typeName,
   input: z.unknown().optional(),
@@ -39,7 +41,7 @@ export const requestBody = z.strictObject({
   correlationId: text.optional(),
   callback: z.strictObject({ url: z.string().max(2048) }).optional(),
   requestedBy: text.optional(),
-  tags: z.array(textOf(tagChars)).max(mostTags).optional(),
+  tags: z.array(textOf(tagChars).regex(tagPattern)).max(mostTags).optional(),
 });
 
 /** @throws BadRequestError that names each field */
