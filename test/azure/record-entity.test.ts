@@ -1,7 +1,7 @@
 /** A record as a table entity: whatever its parts are, no column is longer than the service takes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromEntity, toEntity } from '#longhaul/azure/record-entity.js';
+import { fromEntity, tagColumn, toEntity, withoutInput } from '#longhaul/azure/record-entity.js';
 import type { JobRecord } from '#longhaul/model/job-record.js';
 
 const group = { of: 50_000, at: '', ended: 'A'.repeat(8_400), done: 0, failed: [] };
@@ -20,6 +20,7 @@ test('four groups of 50,000 children, many events and a long undo come back as t
   const full: JobRecord = {
     ...record,
     children: { a: group, b: group, c: group, d: group },
+    input: { json: JSON.stringify(`x${'\u{1F600}'.repeat(40_000)}`) },
     events: Object.fromEntries(
       Array.from({ length: 20 }, (_, n) => [`e${n}`, { json: '"'.repeat(4_000) }]),
     ),
@@ -33,7 +34,29 @@ test('four groups of 50,000 children, many events and a long undo come back as t
   const entity = toEntity(full);
   for (const [name, value] of Object.entries(entity))
     assert.ok(String(value).length <= 32_000, `${name} has ${String(value).length} characters`);
+  for (const value of Object.values(entity)) assert.ok(!/\p{Cs}/u.test(String(value)));
   assert.deepEqual(fromEntity(entity), full);
+});
+
+test('a list reads what a status is made of, however long, and no input', () => {
+  const undone = Array.from({ length: 900 }, (_, n) => ({
+    step: `step ${n}`,
+    at: record.createdAt,
+  }));
+  const full: JobRecord = { ...record, undone, children: { a: group } };
+  const entity = toEntity({ ...full, input: { json: '"x"' }, checkpoint: { json: '{}' } });
+  const read = Object.fromEntries(withoutInput.map((name) => [name, entity[name] ?? null]));
+  assert.deepEqual(fromEntity(read), full);
+});
+
+test('each tag has a column of its own, under a name that the service takes', () => {
+  const tags = ['a', "b c's", 'x'.repeat(64)];
+  const entity = toEntity({ ...record, tags });
+  for (const tag of tags) {
+    assert.equal(entity[tagColumn(tag)], tag);
+    assert.match(tagColumn(tag), /^[a-z_][a-z0-9_]*$/);
+  }
+  assert.deepEqual(fromEntity(entity).tags, tags);
 });
 
 test('a small record has one column for each part', () => {

@@ -29,7 +29,7 @@ test('a list that finds nothing for two seconds says how far it came, and goes o
   const sizes: number[] = [];
   let cursor: string | undefined;
   do {
-    const page = await pageOf(table, '', 100, cursor, now);
+    const page = await pageOf(table, '', 100, cursor, { now });
     sizes.push(page.entities.length);
     ({ cursor } = page);
   } while (cursor);
@@ -38,6 +38,6 @@ test('a list that finds nothing for two seconds says how far it came, and goes o
 
 test('quick empty pages are passed over', async () => {
   const { table, now } = sparse(10, 10);
-  const { entities, cursor } = await pageOf(table, '', 100, undefined, now);
+  const { entities, cursor } = await pageOf(table, '', 100, undefined, { now });
   assert.deepEqual([entities, cursor], [[{ rowKey: 'hit' }], undefined]);
 });

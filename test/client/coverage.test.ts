@@ -65,6 +65,9 @@ test('every operation of openapi.json can be asked for', async () => {
   await client.queues();
   await client.workers();
   await job.result();
+  await job.input();
+  await job.timeline();
+  await job.log({ after: 0 });
   await job.cancel();
   await job.retry();
   await job.tell('NAME', {});

@@ -74,7 +74,7 @@ test('what an operator asks at night', async () => {
   const failed = await longhaul('submit', 'test.failing', input, '--wait', '--json');
   const { id } = JSON.parse(failed.stdout);
   assert.match((await longhaul('queues')).stdout, /^standard +standard +\d/m);
-  assert.match((await longhaul('workers')).stdout, /^local /m);
+  assert.match((await longhaul('workers')).stdout, /^longhaul-app /m);
   assert.match(
     (await longhaul('job', id, 'why')).stdout,
     /^It ended as failed at .*: Error: Attempt/,

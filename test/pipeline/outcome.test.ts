@@ -365,12 +365,15 @@ describe('decide', () => {
     assert.deepEqual([failed.state, failed.checkpoint], ['failed', record.checkpoint]);
     assert.deepEqual([failed.input, failed.events, failed.rung], Object.values(kept));
     const { record: done } = happens({ kind: 'returned', result: { json: '1' } }, last);
-    assert.deepEqual([done.input, done.events, done.rung], [undefined, undefined, undefined]);
+    assert.deepEqual([done.input, done.events, done.rung], [kept.input, undefined, undefined]);
+    const unkept = { ...last, unkept: true } as const;
+    const { record: without } = happens({ kind: 'returned', result: { json: '1' } }, unkept);
+    assert.equal(without.input, undefined);
   });
 
-  test('an ended job keeps no checkpoint', () => {
+  test('an ended job keeps its checkpoint, for its timeline', () => {
     const { record: ended } = happens({ kind: 'returned', result: { json: '1' } });
-    assert.equal(ended.checkpoint, undefined);
+    assert.deepEqual(ended.checkpoint, record.checkpoint);
   });
 });
 

@@ -43,10 +43,14 @@ test('a job that is cancelled before its start is told by who cancels it', async
   assert.deepEqual([events, told(ran)], [['cancelled'], ['cancelled']]);
 });
 
-test('the input is kept of a job that waits, failed or has steps to undo, and of no other', async () => {
+test('of a type that keeps no input it is kept while a job waits, failed or has steps to undo', async () => {
   const kept: Record<string, boolean> = {};
   const look = async (name: string, handler: Handler) => {
-    const ran = await start(handler, { attempts: 2, backoff: { initial: '1h', jitter: false } });
+    const ran = await start(handler, {
+      keepInput: false,
+      attempts: 2,
+      backoff: { initial: '1h', jitter: false },
+    });
     const { world } = ran;
     const { send } = world.bus;
     world.bus.send = function (this: typeof world.bus, message) {

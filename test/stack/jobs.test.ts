@@ -313,7 +313,8 @@ describe('messages', () => {
     });
     const ended = await until('straight-3', async () => {
       const response = await client.call('/jobs/straight-3');
-      return response.status === 200 && ((await response.json()) as Status);
+      const status = response.status === 200 && ((await response.json()) as Status);
+      return status && status.state === 'succeeded' && status;
     });
     assert.deepEqual(ended.result, { value: 'by hand' });
   });

@@ -93,6 +93,9 @@ test('what is answered is what the description says, on every route that was cal
   await call('GET', '/jobs?limit=5');
   await call('GET', `/jobs/${id}`);
   await call('GET', `/jobs/${id}/result`);
+  await call('GET', `/jobs/${id}/input`);
+  await call('GET', `/jobs/${id}/timeline`);
+  await call('GET', `/jobs/${id}/log?limit=10`);
   await call('GET', `/jobs/${id}/files/none`);
   await call('GET', '/jobs/none');
   await call('POST', `/jobs/${id}/cancel`, {});

@@ -8,6 +8,7 @@ import { NonRetryableError } from '#longhaul/errors.js';
 import { simulation } from '#longhaul/outbound/simulation.js';
 import { catalogue } from '../../functions/jobs/catalogue.ts';
 import { carelessJobs } from './careless-jobs.ts';
+import { keptJobs } from './kept-jobs.ts';
 import { memoryBatch } from './memory-batch.ts';
 import { waitingJobs } from './waiting-jobs.ts';
 
@@ -214,6 +215,7 @@ const on = Object.fromEntries(
 
 const all = [
   ...catalogue,
+  ...keptJobs,
   ...waitingJobs,
   ...carelessJobs,
   mended,

@@ -1,7 +1,6 @@
 /** Composition: settings, clients, stores, pipeline, triggers. `index.ts` gives it the catalogue. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { hostname } from 'node:os';
 import { app } from '@azure/functions';
 import { DefaultAzureCredential } from '@azure/identity';
 import { SessionAllocator } from './admit/key.ts';
@@ -29,10 +28,12 @@ import { registerEvents } from './http/events.ts';
 import { registerExamplePage } from './http/example-page.ts';
 import { registerHealth } from './http/health.ts';
 import { registerJobs } from './http/jobs.ts';
+import { registerKept } from './http/kept.ts';
 import { registerDescriptions } from './http/openapi.ts';
 import { registerPauses } from './http/pauses.ts';
 import { registerSchedules } from './http/schedules.ts';
 import { registerState } from './http/state.ts';
+import { instanceOf } from './instance.ts';
 import { after } from './long-timer.ts';
 import { createIdMaker } from './model/id.ts';
 import { readTopology, type Topology } from './model/topology.ts';
@@ -70,6 +71,7 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
   checkExtension();
   const settings = readSettings();
   const topology = readTopology(given);
+  const here = instanceOf(settings);
   const outbound = outboundOf(settings);
   const ours = [...builtIn(settings, outbound), redriveJob(() => worker), actionJob(() => worker)];
   const types = new JobTypes([...catalogue, ...ours], topology);
@@ -103,27 +105,43 @@ export function registerApp(catalogue: Catalogue, { topology: given, on = {} }: 
     checkCallback: (url: string) => checkCallback(url, outbound),
     limiter: new ConcurrencyLimiter(settings.JOBS_AT_ONCE, topology.lanes, clock),
     pauses: new Pauses(notes, clock),
-    heartbeat: new Heartbeat({ notes, clock, log }, whoAmI(settings)),
+    heartbeat: new Heartbeat(
+      { notes, clock, log },
+      {
+        ...here,
+        id: randomUUID(),
+        lanes: settings.LANES,
+        places: settings.JOBS_AT_ONCE,
+      },
+    ),
     turns: new SessionFairness(clock),
     newOwner: () => randomUUID(),
+    here,
     random: Math.random,
     stopping: stopping.signal,
     graceMs: settings.SHUTDOWN_GRACE_MS,
   };
   const underWay = new UnderWay();
   registerHooks(worker, stopping, underWay, tally);
-  const ownLane = topology.lanes.find(({ name }) => settings.LANES.includes(name));
+  registerProbes(worker, settings);
+  const sessions = new SessionCache();
+  registerQueues(worker, settings.LANES, { seal, sessions, underWay });
+  if (settings.API === 'on') registerApi(worker, settings);
+}
+
+function registerProbes(
+  { clock, log, notes, queue, topology }: Working,
+  { LANES }: Settings,
+): void {
+  const ownLane = topology.lanes.find(({ name }) => LANES.includes(name));
   registerHealth({
     ...{ clock, log },
     needs: {
       storage: () => notes.read('key', 'messages'),
       // One that it may receive from, whatever its identity is kept from.
-      bus: () => worker.queue.peek(ownLane?.plain ?? topology.completions, 1),
+      bus: () => queue.peek(ownLane?.plain ?? topology.completions, 1),
     },
   });
-  const sessions = new SessionCache();
-  registerQueues(worker, settings.LANES, { seal, sessions, underWay });
-  if (settings.API === 'on') registerApi(worker, settings);
 }
 
 /** What is done when the process starts, and when it is to end. */
@@ -156,6 +174,7 @@ function registerHooks(
 function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): void {
   const api = { ...worker, maxRequestBytes: MAX_REQUEST_BYTES };
   registerJobs(api);
+  registerKept(api);
   registerSchedules(api);
   registerPauses(api);
   registerState(api);
@@ -167,17 +186,6 @@ function registerApi(worker: Working, { MAX_REQUEST_BYTES, INBOX }: Settings): v
   registerInbox(worker, INBOX);
   registerCompletions(worker);
   registerTimers(worker);
-}
-
-/** What the platform calls this app and its instance, for who looks for a job's worker. */
-function whoAmI({ LANES, JOBS_AT_ONCE, WEBSITE_SITE_NAME, WEBSITE_INSTANCE_ID }: Settings) {
-  return {
-    id: randomUUID(),
-    app: WEBSITE_SITE_NAME,
-    instance: WEBSITE_INSTANCE_ID ?? `${hostname()} ${process.pid}`,
-    lanes: LANES,
-    places: JOBS_AT_ONCE,
-  };
 }
 
 // The worker ends once the hook has; the host (4.1037) ends it after five seconds.

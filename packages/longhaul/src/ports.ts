@@ -29,18 +29,21 @@ export interface RecordFilter {
    */
   from?: Date | undefined;
   to?: Date | undefined;
+  tag?: string | undefined;
 }
 
 export interface Records {
   read(id: string): Promise<Stored | undefined>;
-  /** Those that are there, in any order; for many of a few partitions. */
+  /**
+   * Those that are there, in any order and without input and checkpoint; for many of a few partitions.
+   */
   readMany(ids: readonly string[]): Promise<JobRecord[]>;
   /**
    * Inserts the record, or replaces it if it is still the one that was read.
    * @throws ConflictError when another writer was first.
    */
   write(record: JobRecord, etag: string | undefined): Promise<Stored>;
-  /** Newest first. */
+  /** Newest first, without input and checkpoint. */
   list(
     filter: RecordFilter,
     limit: number,
@@ -177,6 +180,13 @@ export interface Blobs {
   write(name: string, content: Uint8Array, contentType: string): Promise<void>;
   /** Undefined when there is none. */
   read(name: string): Promise<{ content: Buffer; contentType: string } | undefined>;
+  /**
+   * Adds to the end of a blob, which is made if it is not there; answers how long it is then. Undefined,
+   * and nothing is added, when it would be longer than `mostBytes`.
+   */
+  append(name: string, content: Uint8Array, mostBytes: number): Promise<number | undefined>;
+  /** So many bytes of it from there on, or those that there are; none when there is no such blob. */
+  readPart(name: string, from: number, bytes: number): Promise<Buffer>;
   /** No error when there is none. */
   remove(name: string): Promise<void>;
   removeAll(prefix: string): Promise<void>;

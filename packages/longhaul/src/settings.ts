@@ -107,9 +107,6 @@ const schema = z
     /** An Azure Batch account, `https://NAME.REGION.batch.azure.com`, and a pool of it, for `simulation`. */
     BATCH_URL: z.url().optional(),
     BATCH_POOL: z.string().default('longhaul'),
-    /** Set by the platform: what the app and its instance are called. */
-    WEBSITE_SITE_NAME: z.string().default('local'),
-    WEBSITE_INSTANCE_ID: z.string().optional(),
     /** The largest request body, in bytes. */
     MAX_REQUEST_BYTES: wholeNumber(10 * 1024 * 1024),
     /**
@@ -117,6 +114,12 @@ const schema = z
      * Functions host ends the process after five seconds, whatever is set here.
      */
     SHUTDOWN_GRACE_MS: wholeNumber(3_000),
+    /** What each attempt says of where it ran: the platform sets them, but for the first. */
+    LONGHAUL_VERSION: z.string().max(100).optional(),
+    WEBSITE_DEPLOYMENT_ID: z.string().optional(),
+    WEBSITE_SITE_NAME: z.string().optional(),
+    WEBSITE_INSTANCE_ID: z.string().optional(),
+    HOSTNAME: z.string().optional(),
   })
   .refine((s) => s.ServiceBus ?? s.ServiceBus__fullyQualifiedNamespace, {
     path: ['ServiceBus'],

@@ -90,7 +90,7 @@ export const isStartedAgain = (record: JobRecord, { turn }: JobMessage): boolean
   record.state === 'failed' && turn > record.turn;
 
 export function startedAgain(record: JobRecord): JobRecord {
-  const { input: _i, error: _e, startedAt: _s, finishedAt: _f, keepUntil: _k, ...rest } = record;
+  const { error: _e, startedAt: _s, finishedAt: _f, keepUntil: _k, ...rest } = record;
   const { cancelRequestedAt: _c, undone: _u, children = {}, ...kept } = rest;
   // A group in which one failed is sent out anew.
   const whole = Object.entries(children).filter(([, { of, done }]) => of === done);

@@ -11,15 +11,16 @@ import type { JobRequest, Requester, RequestOptions } from '../define/define-job
 import { validate } from '../define/validate.ts';
 import { BadRequestError, ConflictError, UnknownJobTypeError } from '../errors.ts';
 import type { Notify } from '../fate/listeners.ts';
-import { type Duration, toMs } from '../model/duration.ts';
+import { toMs } from '../model/duration.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { type JobMessage, toMessage } from '../model/message.ts';
 import { type Lane, laneOf, type Topology } from '../model/topology.ts';
 import type { Blobs, Clock, KeyValueStore, Queue, Records, Removal, Stored } from '../ports.ts';
-import { toBody } from '../record/claim-check.ts';
+import { keptBody, toBody } from '../record/claim-check.ts';
 import { noteInput } from '../record/expiry.ts';
 import { keyOf, type SessionAllocator, sessionFor, sessionOfSlot } from './key.ts';
 import { checkSender } from './sender.ts';
+import { tagsOf } from './tags.ts';
 import { claimUnique, uniqueClaim, uniqueName } from './unique.ts';
 
 export interface Submitting {
@@ -77,7 +78,8 @@ export async function check(app: Submitting, request: JobRequest, origin: Origin
   const lane = chosenLane(known, options);
   // A child is the answer to its parent alone.
   const unique = origin.place === undefined ? uniqueName(known, input, requester) : undefined;
-  return { known, options, now, key, lane, unique, runAt: dueTime(options, now) };
+  const tags = tagsOf(known, input, requester, options.tags);
+  return { known, options, now, key, lane, unique, tags, runAt: dueTime(options, now) };
 }
 
 /** `deduplicated`: an equal job was there already, and this is its record. */
@@ -129,7 +131,7 @@ type Checked = Awaited<ReturnType<typeof check>>;
 async function send(
   app: Submitting,
   request: JobRequest,
-  { known, options, now, key, lane, unique, runAt }: Checked,
+  { known, options, now, key, lane, unique, tags, runAt }: Checked,
   origin: Origin,
   id: string,
 ): Promise<JobRecord> {
@@ -144,6 +146,7 @@ async function send(
     ...(line ? sessionOfSlot(line.key, line.slot) : sessionFor(key, known.policy.limit, id)),
     ...(await toBody(app.blobs, id, request.input, () => noteInput(app.notes, id, runAt ?? now))),
     createdAt: now.toISOString(),
+    ...tags,
     ...claimsOf(unique && uniqueClaim(unique), origin.claim),
     ...startBefore(known, options, runAt ?? now),
     ...replying(options),
@@ -155,7 +158,7 @@ async function send(
   const { inTurn = (act: () => Promise<void>) => act() } = origin;
   await inTurn(() => app.queue.send(toMessage(message, runAt)));
   const record = {
-    ...newRecord(message, lane.name, known.policy.keep, runAt),
+    ...newRecord(message, lane.name, known, runAt),
     ...(origin.provisional ? { provisional: true as const } : {}),
   };
   await recordOnce(app.records, record);
@@ -210,7 +213,7 @@ export function fromMessageAlone(
   const createdAt = message.createdAt ?? (message.enqueuedAt ?? clock.now()).toISOString();
   const known = types.find(message.type);
   const type = known?.definition.type ?? message.type;
-  return newRecord({ ...message, type, createdAt }, lane?.name ?? '', known?.policy.keep);
+  return newRecord({ ...message, type, createdAt }, lane?.name ?? '', known);
 }
 
 /** A provisional record, with what its message says of who asked. */
@@ -222,9 +225,11 @@ function completed(record: JobRecord, made: JobRecord): JobRecord {
     correlationId: _c,
     ...known
   } = record;
-  const { callback: _b, requestedBy: _q, claims: _l, ...own } = known;
-  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims, foreign } = made;
-  const told = { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims, foreign };
+  const { callback: _b, requestedBy: _q, claims: _l, input: _i, tags: _t, ...own } = known;
+  const { replyTo, replyToSessionId, correlationId, callback, requestedBy, claims } = made;
+  const { foreign, input, tags } = made;
+  const back = { replyTo, replyToSessionId, correlationId, callback };
+  const told = { ...back, requestedBy, claims, foreign, input, tags };
   const given = Object.entries(told).filter(([, value]) => value !== undefined);
   return { ...own, ...Object.fromEntries(given) };
 }
@@ -233,12 +238,15 @@ function completed(record: JobRecord, made: JobRecord): JobRecord {
 function newRecord(
   message: JobMessage & { createdAt: string },
   lane: string,
-  keep: Duration | undefined,
+  known: KnownType | undefined,
   runAt?: Date,
 ): JobRecord {
   const { id, type, queue, key, attempt, turn, createdAt, ...rest } = message;
-  const { traceparent: _t, body: _b, contentType: _c, enqueuedAt: _e, ...known } = rest;
-  const { isForeign: _f, ...carried } = known;
+  const { traceparent: _t, body, contentType, enqueuedAt: _e, ...given } = rest;
+  const { isForeign, ...carried } = given;
+  const { policy: { keep } = {}, definition: { keepInput = true } = {} } = known ?? {};
+  // What a stranger sent may be anything: it is kept once somebody has read it.
+  const input = keepInput && !isForeign ? keptBody({ body, contentType }) : undefined;
   return {
     id,
     type,
@@ -250,6 +258,8 @@ function newRecord(
     attempt,
     turn,
     ...(keep ? { keep } : {}),
+    ...(keepInput ? {} : { unkept: true as const }),
+    ...(input ? { input } : {}),
     ...(runAt ? { runAt: runAt.toISOString() } : {}),
     ...carried,
   };

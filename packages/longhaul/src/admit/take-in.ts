@@ -1,6 +1,6 @@
 /**
  * A message that somebody sent straight to a lane gets at its first delivery what `submit` does for a
- * request: its key, its expiry, and the look for an equal job.
+ * request: its key, its expiry, its tags, and the look for an equal job.
  */
 
 import type { KnownType } from '../define/catalogue.ts';
@@ -12,6 +12,7 @@ import { type JobMessage, moved, type OutgoingMessage, toMessage } from '../mode
 import { fromBody } from '../record/claim-check.ts';
 import { keyOf, sessionFor } from './key.ts';
 import { claimsOf, type Submitting, startBefore } from './submit.ts';
+import { tagsOf } from './tags.ts';
 import { claimUnique, takeOver, uniqueClaim, uniqueName } from './unique.ts';
 
 export type TakenIn =
@@ -31,9 +32,10 @@ export async function takeIn(
   record: JobRecord,
   known: KnownType,
 ): Promise<TakenIn> {
-  const { key, unique } = known.definition;
+  const { key, unique, tags = [] } = known.definition;
   const dated = { ...startBefore(known, {}, new Date(record.createdAt)), ...record };
-  if (!key && !unique) return { kind: 'run', record: dated };
+  const isTagged = typeof tags === 'function' || tags.length > 0;
+  if (!key && !unique && !isTagged) return { kind: 'run', record: dated };
   let named: Named;
   try {
     named = await nameOf(app, message, dated, known);
@@ -42,7 +44,8 @@ export async function takeIn(
     if (outcome) return { kind: 'end', outcome };
     throw error;
   }
-  const single = await withoutEqual(app, dated, known, named.unique);
+  const tagged = { ...dated, ...named.tags };
+  const single = await withoutEqual(app, tagged, known, named.unique);
   if (single.kind !== 'run' || !key || named.key === message.key) return single;
   return { kind: 'forward', message: toKeyed(message, single.record, known, named.key) };
 }
@@ -50,20 +53,25 @@ export async function takeIn(
 interface Named {
   key: string | undefined;
   unique: string | undefined;
+  tags: { tags?: string[] };
 }
 
 /** Its key and its equality, by the type's own functions. @throws InvalidInputError, BadMessageError */
 async function nameOf(
   app: Submitting,
   message: JobMessage,
-  { requestedBy }: JobRecord,
+  { requestedBy, tags }: JobRecord,
   known: KnownType,
 ): Promise<Named> {
   const raw = await fromBody(app.blobs, message.id, message);
   const input = await validate(known.definition.input, raw, 'The input');
   const requester = requestedBy === undefined ? {} : { requestedBy };
   try {
-    return { key: keyOf(known, input, requester), unique: uniqueName(known, input, requester) };
+    return {
+      key: keyOf(known, input, requester),
+      unique: uniqueName(known, input, requester),
+      tags: tagsOf(known, input, requester, tags),
+    };
   } catch (cause) {
     throw new BadMessageError((cause as Error).message, { cause });
   }
@@ -72,7 +80,7 @@ async function nameOf(
 /** The key's promise is kept by its session: outside it nothing of the type runs. */
 function toKeyed(
   message: JobMessage,
-  { createdAt, startBefore, claims }: JobRecord,
+  { createdAt, startBefore, claims, tags }: JobRecord,
   { policy }: KnownType,
   key: string | undefined,
 ): OutgoingMessage {
@@ -82,6 +90,7 @@ function toKeyed(
     queue: policy.lane.keyed,
     ...sessionFor(key, policy.limit, message.id),
     createdAt,
+    ...(tags ? { tags } : {}),
     ...(startBefore === undefined ? {} : { startBefore }),
     ...(claims === undefined ? {} : { claims }),
   });

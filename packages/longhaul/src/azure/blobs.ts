@@ -1,8 +1,12 @@
 /** Inputs, results, checkpoints and files of jobs in Blob storage. */
-import type { BlobServiceClient, ContainerClient } from '@azure/storage-blob';
+import type {
+  BlobDownloadResponseParsed,
+  BlobServiceClient,
+  ContainerClient,
+} from '@azure/storage-blob';
 import { NonRetryableError } from '../errors.ts';
 import type { Blobs } from '../ports.ts';
-import { isMissing } from './status.ts';
+import { isBehind, isChanged, isMissing } from './status.ts';
 
 /**
  * The client of a blob of this container, and of no other: the SDK leaves `/` in a name as it is, and a
@@ -35,6 +39,36 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
       await ready;
       return download(own, name);
     },
+    async append(name, content, mostBytes) {
+      await ready;
+      const client = clientOf(own, name).getAppendBlobClient();
+      const conditions = { maxSize: mostBytes };
+      const add = async () => {
+        const { blobAppendOffset = '0' } = await client.appendBlock(content, content.length, {
+          conditions,
+        });
+        return Number(blobAppendOffset) + content.length;
+      };
+      try {
+        return await add().catch(async (error: unknown) => {
+          if (!isMissing(error)) throw error;
+          await client.createIfNotExists({ blobHTTPHeaders: { blobContentType: 'text/plain' } });
+          return add();
+        });
+      } catch (error) {
+        if (isChanged(error)) return undefined;
+        throw error;
+      }
+    },
+    async readPart(name, from, bytes) {
+      await ready;
+      try {
+        return await bytesOf(await clientOf(own, name).download(from, bytes));
+      } catch (error) {
+        if (isMissing(error) || isBehind(error)) return Buffer.alloc(0);
+        throw error;
+      }
+    },
     async remove(name) {
       await ready;
       await clientOf(own, name).deleteIfExists();
@@ -55,15 +89,19 @@ export function createBlobs(service: BlobServiceClient, ready: Promise<void>): B
   };
 }
 
+async function bytesOf({
+  readableStreamBody,
+}: Pick<BlobDownloadResponseParsed, 'readableStreamBody'>) {
+  const chunks: Buffer[] = [];
+  for await (const chunk of readableStreamBody ?? []) chunks.push(Buffer.from(chunk as Buffer));
+  return Buffer.concat(chunks);
+}
+
 async function download(container: ContainerClient, name: string) {
   try {
-    const { readableStreamBody, contentType } = await clientOf(container, name).download();
-    const chunks: Buffer[] = [];
-    for await (const chunk of readableStreamBody ?? []) chunks.push(Buffer.from(chunk as Buffer));
-    return {
-      content: Buffer.concat(chunks),
-      contentType: contentType ?? 'application/octet-stream',
-    };
+    const answer = await clientOf(container, name).download();
+    const { contentType = 'application/octet-stream' } = answer;
+    return { content: await bytesOf(answer), contentType };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

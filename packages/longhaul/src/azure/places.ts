@@ -113,6 +113,8 @@ export function blobsOf(accounts: Spread<Blobs>): Blobs {
   return {
     write: (name, content, contentType) => at(name).write(name, content, contentType),
     read: (name) => at(name).read(name),
+    append: (name, content, mostBytes) => at(name).append(name, content, mostBytes),
+    readPart: (name, from, bytes) => at(name).readPart(name, from, bytes),
     remove: (name) => at(name).remove(name),
     removeAll: (prefix) => at(prefix).removeAll(prefix),
     readInbox: (name) => accounts.main.readInbox(name),

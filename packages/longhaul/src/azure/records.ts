@@ -6,7 +6,7 @@ import type { RecordFilter } from '../ports.ts';
 import { GroupCommit } from './group-commit.ts';
 import { grouped } from './grouped.ts';
 import type { ListedRecords } from './places.ts';
-import { fromEntity, toEntity } from './record-entity.ts';
+import { fromEntity, tagColumn, toEntity, withoutInput } from './record-entity.ts';
 import { isMissing } from './status.ts';
 import { firstOf, pageOf } from './tables.ts';
 
@@ -37,7 +37,7 @@ export function createRecords(table: TableClient, ready: Promise<void>): ListedR
     },
     async list(filter, limit, cursor) {
       await ready;
-      const page = await pageOf(table, toOData(filter), limit, cursor);
+      const page = await pageOf(table, toOData(filter), limit, cursor, { select });
       return { records: page.entities.map(fromEntity), cursor: page.cursor };
     },
     async listAfter(filter, limit, id) {
@@ -45,10 +45,12 @@ export function createRecords(table: TableClient, ready: Promise<void>): ListedR
       const { partition, row } = id === undefined ? { partition: '', row: '' } : tableKeyOf(id);
       const behind = odata`(PartitionKey gt ${partition} or (PartitionKey eq ${partition} and RowKey gt ${row}))`;
       const all = [toOData(filter), behind].filter((part) => part !== '').join(' and ');
-      return (await firstOf(table, all, limit)).map(fromEntity);
+      return (await firstOf(table, all, limit, select)).map(fromEntity);
     },
   };
 }
+
+const select = withoutInput;
 
 // A query answers a thousand entities at a time.
 const queryFrom = 8;
@@ -58,17 +60,19 @@ async function readOf(table: TableClient, ids: readonly string[]): Promise<JobRe
   const places = ids.map(tableKeyOf);
   if (places.length < queryFrom) {
     const read = places.map(({ partition, row }) =>
-      table.getEntity(partition, row).then(fromEntity, (error: unknown) => {
-        if (isMissing(error)) return undefined;
-        throw error;
-      }),
+      table
+        .getEntity(partition, row, { queryOptions: { select } })
+        .then(fromEntity, (error: unknown) => {
+          if (isMissing(error)) return undefined;
+          throw error;
+        }),
     );
     return (await Promise.all(read)).filter((record) => record !== undefined);
   }
   const rows = new Set(places.map(({ row }) => row));
   const filter = odata`PartitionKey eq ${places[0]?.partition ?? ''}`;
   const records: JobRecord[] = [];
-  for await (const entity of table.listEntities({ queryOptions: { filter } }))
+  for await (const entity of table.listEntities({ queryOptions: { filter, select } }))
     if (rows.has(String(entity.rowKey))) records.push(fromEntity(entity));
   return records;
 }
@@ -80,7 +84,9 @@ function toOData({ from, to, ...filter }: RecordFilter): string {
     ...(before === undefined ? [] : [odata`PartitionKey lt ${before}`]),
   ];
   const parts = Object.entries(filter).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name} ${odata`eq ${value}`}`],
+    value === undefined
+      ? []
+      : [`${name === 'tag' ? tagColumn(value) : name} ${odata`eq ${value}`}`],
   );
   return [...range, ...parts].join(' and ');
 }

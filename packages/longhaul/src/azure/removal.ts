@@ -3,7 +3,7 @@ import { odata, type TableClient } from '@azure/data-tables';
 import { tableKeyOf } from '../model/id.ts';
 import type { EndedRecord, EndState } from '../model/job-record.ts';
 import type { Removal } from '../ports.ts';
-import { fromEntity } from './record-entity.ts';
+import { fromEntity, withoutInput } from './record-entity.ts';
 import { isMissing } from './status.ts';
 import { inTransactions } from './tables.ts';
 
@@ -21,8 +21,9 @@ export function createRemoval(
     async expired(partition, now) {
       await ready;
       const filter = odata`PartitionKey eq ${partition} and keepUntil le ${now.toISOString()}`;
+      const queryOptions = { filter, select: withoutInput };
       const found: EndedRecord[] = [];
-      for await (const entity of table.listEntities({ queryOptions: { filter } }))
+      for await (const entity of table.listEntities({ queryOptions }))
         found.push(fromEntity(entity) as EndedRecord);
       return found;
     },

@@ -6,6 +6,12 @@ import { isMalformed, isMissing } from './status.ts';
 // A request may last 230 s in Azure; whoever asks wants to hear sooner that there is more to look through.
 const lookForMs = 2_000;
 
+interface Looking {
+  /** All columns, if not these. */
+  select?: string[];
+  now?: () => number;
+}
+
 /**
  * The first page of a list that has anything in it, and where to go on. After two seconds without any it
  * is an empty page: a filter that no key serves looks at every row.
@@ -15,12 +21,12 @@ export async function pageOf(
   filter: string,
   limit: number,
   cursor: string | undefined,
-  now: () => number = performance.now.bind(performance),
+  { select, now = performance.now.bind(performance) }: Looking = {},
 ): Promise<{ entities: Record<string, unknown>[]; cursor: string | undefined }> {
   if (cursor !== undefined && !isCursor(cursor)) throw badCursor();
   const until = now() + lookForMs;
   const pages = table
-    .listEntities({ queryOptions: { filter } })
+    .listEntities({ queryOptions: { filter, ...(select ? { select } : {}) } })
     .byPage({ maxPageSize: limit, ...(cursor ? { continuationToken: cursor } : {}) });
   for await (const page of readable(pages, cursor)) {
     // A page may be empty and still not the last: the service scanned its share in vain.
@@ -35,9 +41,12 @@ export async function firstOf(
   table: TableClient,
   filter: string,
   limit: number,
+  select: string[],
 ): Promise<Record<string, unknown>[]> {
   const found: Record<string, unknown>[] = [];
-  const pages = table.listEntities({ queryOptions: { filter } }).byPage({ maxPageSize: limit });
+  const pages = table
+    .listEntities({ queryOptions: { filter, select } })
+    .byPage({ maxPageSize: limit });
   for await (const page of pages) {
     found.push(...page);
     if (found.length >= limit) break;

@@ -155,7 +155,7 @@ class Calls {
     { type, input, options = {} }: JobRequest,
     key: string | undefined,
   ): OutgoingMessage {
-    const { priority = this.#lane, requestedBy, runAt, delay, startBefore } = options;
+    const { priority = this.#lane, requestedBy, tags, runAt, delay, startBefore } = options;
     for (const name of ['callback', 'replyTo', 'replyToSessionId', 'correlationId'] as const)
       if (options[name] !== undefined)
         throw refused(`A call over Service Bus takes no ${name}: the reply comes to this client.`);
@@ -177,6 +177,7 @@ class Calls {
       properties: {
         type,
         ...(requestedBy ? { requestedBy } : {}),
+        ...(tags ? { tags: tags.join(',') } : {}),
         ...(until ? { startBefore: until } : {}),
       },
     };

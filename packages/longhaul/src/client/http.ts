@@ -18,8 +18,10 @@ import {
   type CallOptions,
   type InputOf,
   type JobStatus,
+  type LogPage,
   type NamesOf,
   type ResultOf,
+  type Timeline,
   toRequest,
   type WaitOptions,
 } from './types.ts';
@@ -28,7 +30,7 @@ export type { DeadLetter, LetterFilter, RedriveOptions } from './dead-letters.ts
 export type { PauseOptions, PauseStatus } from './pauses.ts';
 export type { Action, FailureGroup, LaneStatus, Why, WorkerStatus } from './state.ts';
 export type { HttpOptions } from './transport.ts';
-export type { JobStatus } from './types.ts';
+export type { JobStatus, LogPage, Span, Timeline } from './types.ts';
 
 export interface JobHandle<R> {
   readonly id: string;
@@ -39,6 +41,12 @@ export interface JobHandle<R> {
   watch(options?: { signal?: AbortSignal }): AsyncIterable<JobStatus>;
   /** @throws JobFailedError, CallTimeoutError */
   result(options?: WaitOptions): Promise<R>;
+  /** What it did when, as a tree of spans. */
+  timeline(): Promise<Timeline>;
+  /** What it logged. Asked again with the `after` of the page before, it tells what came since. */
+  log(page?: { after?: number; limit?: number }): Promise<LogPage>;
+  /** What it was given, without what its type hides. */
+  input(): Promise<unknown>;
   /** What the API's stream of server-sent events tells of it, until its end. */
   events(options?: { signal?: AbortSignal }): AsyncIterable<StreamedEvent>;
   cancel(): Promise<void>;
@@ -59,6 +67,7 @@ export interface JobFilter {
   parent?: string;
   schedule?: string;
   requestedBy?: string;
+  tag?: string;
   /** 1 to 1000, default 100. */
   limit?: number;
   /** Of the page before; a page may be empty and not the last. */
@@ -254,6 +263,18 @@ class Handle<R> implements JobHandle<R> {
 
   async remove(): Promise<void> {
     await this.#http.json('DELETE', pathOf(this.id));
+  }
+
+  async timeline(): Promise<Timeline> {
+    return (await this.#http.json('GET', `${pathOf(this.id)}/timeline`)) as Timeline;
+  }
+
+  async log(page: { after?: number; limit?: number } = {}): Promise<LogPage> {
+    return (await this.#http.json('GET', `${pathOf(this.id)}/log${queryOf(page)}`)) as LogPage;
+  }
+
+  input(): Promise<unknown> {
+    return this.#http.json('GET', `${pathOf(this.id)}/input`);
   }
 
   async cancel(): Promise<void> {

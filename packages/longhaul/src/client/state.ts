@@ -18,6 +18,7 @@ export interface LaneStatus {
 export interface WorkerStatus {
   readonly id: string;
   readonly app: string;
+  readonly version: string;
   readonly instance: string;
   readonly lanes: readonly string[];
   readonly since: string;

@@ -20,11 +20,46 @@ export interface JobStatus {
   readonly state: State;
   readonly attempt: number;
   readonly createdAt: string;
+  readonly tags?: readonly string[];
+  /** By which it began. */
+  readonly version?: string;
   readonly startedAt?: string;
   readonly finishedAt?: string;
   readonly progress?: { done: number; of?: number; note?: string };
   readonly result?: unknown;
   readonly error?: { name: string; message: string; code?: string };
+}
+
+/** Something that lasted, and what lasted within it. */
+export interface Span {
+  readonly kind: string;
+  readonly name?: string;
+  readonly begin: string;
+  /** None while it lasts. */
+  readonly end?: string;
+  readonly attempt?: number;
+  readonly error?: { name?: string; message: string; code?: string };
+  readonly spans?: readonly Span[];
+  readonly [more: string]: unknown;
+}
+
+export interface Timeline extends Span {
+  readonly id: string;
+  readonly type: string;
+  readonly state: State;
+}
+
+export interface LogPage {
+  readonly state: State;
+  readonly lines: readonly {
+    readonly at: string;
+    readonly level: 'info' | 'warn' | 'error';
+    readonly message: string;
+    readonly attempt: number;
+    readonly fields?: unknown;
+  }[];
+  /** Where to go on. */
+  readonly after: number;
 }
 
 /** Of what was sent as many: the answer to each, in order. */

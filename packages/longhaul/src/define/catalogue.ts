@@ -2,9 +2,11 @@
 
 import { DefinitionError } from '../errors.ts';
 import { toMs } from '../model/duration.ts';
+import { isTag, mostTags, tagChars } from '../model/tag.ts';
 import type { Lane, Topology } from '../model/topology.ts';
 import { wrongWith } from './declared-issues.ts';
 import type { Catalogue, Definition, Duration } from './define-job.ts';
+import { isPointer } from './redact.ts';
 
 /** A definition with every default filled in. */
 export interface Policy {
@@ -95,6 +97,12 @@ function check(
   if (!Number.isInteger(attempts) || attempts < 1) problem('attempts: give a whole number from 1');
   if (!Number.isInteger(crashes) || crashes < 1) problem('crashes: give a whole number from 1');
   checkKey(definition, problem);
+  const { tags = [] } = definition;
+  if (typeof tags !== 'function' && !(tags.length <= mostTags && tags.every(isTag)))
+    problem(`tags: give ${mostTags} at most, of ${tagChars} characters each and without commas`);
+  for (const pointer of definition.redact ?? [])
+    if (!isPointer(pointer))
+      problem(`redact: '${pointer}' is no JSON Pointer, such as /card/number`);
   const backoff = definition.backoff ?? defaultBackoff;
   if (typeof backoff !== 'function') {
     if ((backoff.factor ?? 2) < 1) problem('backoff.factor: below 1 the waits would shrink');

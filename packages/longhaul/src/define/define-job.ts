@@ -107,6 +107,15 @@ export interface JobPolicy<I> {
    * 'expiry' its result is given again; default '7d'.
    */
   keep?: Duration;
+  /** By which its jobs are found again, or what makes them of the input; ten at most. */
+  tags?: readonly string[] | ((input: I, requester: Requester) => readonly string[]);
+  /** False keeps no input once the job has succeeded, and shows it to nobody; default true. */
+  keepInput?: boolean;
+  /**
+   * JSON Pointers to what of the input nobody sees who asks the API for it: `/card/number`. It is
+   * kept all the same, as the job may need it.
+   */
+  redact?: readonly string[];
   /** A job not started by then ends as expired; default never. */
   startBefore?: Duration;
   /** For one attempt; default '5m', at most what the lane allows. */
@@ -138,6 +147,8 @@ export interface RequestOptions {
   /** Its end is told there by POST, signed by the Standard Webhooks scheme. */
   callback?: { url: string };
   requestedBy?: string;
+  /** Beside those of its type: ten in all, of 64 characters each. */
+  tags?: readonly string[];
 }
 
 /** A type with an input: what submit takes. */
@@ -170,6 +181,15 @@ type AllSettled<T extends readonly JobRequest[]> = {
 /** What others may tell a job while it runs or waits, by name. */
 export type Events = Record<string, Schema>;
 
+type LogLine = (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+
+/** `job.log('read', { rows })`, `job.log.warn('slow')`. A field `error` is told with its stack. */
+export interface JobLog extends LogLine {
+  readonly info: LogLine;
+  readonly warn: LogLine;
+  readonly error: LogLine;
+}
+
 /** Small state of the key, handed from job to job. @throws NoSessionError where there is none */
 export interface JobSession {
   /** What the last job of the key left that returned, or what this one has set. */
@@ -192,8 +212,8 @@ export interface Job<E extends Events = Events> {
   /** When a schedule meant this run to be. */
   readonly scheduledFor?: Date;
   readonly files: JobFiles;
-  /** A line in the app's log, with the job's id. */
-  log(message: string): void;
+  /** A line in the app's log, with the job's id, and in the job's own: `GET /api/jobs/{id}/log`. */
+  readonly log: JobLog;
   /** Says how far the job is. Written at most four times a second; the last report always is. */
   progress(progress: { done: number; of?: number; note?: string }): Promise<void>;
   readonly session: JobSession;

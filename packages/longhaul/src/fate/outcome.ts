@@ -23,7 +23,7 @@ import { waitMs } from './backoff.ts';
 import { isDue, isFulfilled, woken } from './waiting.ts';
 
 export type AttemptOutcome =
-  | { kind: 'returned'; result: StoredValue }
+  | { kind: 'returned'; result: StoredValue; checkpoint?: StoredValue | undefined }
   | { kind: 'threw'; error: Error }
   | { kind: 'timed-out'; error: Error }
   | { kind: 'cancelled' }
@@ -67,8 +67,12 @@ export interface Ruling {
 export function decide(outcome: Decisive, job: JobRecord, by: Ruling): JobRecord {
   const { policy, now } = by;
   switch (outcome.kind) {
-    case 'returned':
-      return finish(job, 'succeeded', now, { result: outcome.result });
+    case 'returned': {
+      const { result, checkpoint } = outcome;
+      return finish({ ...job, ...(checkpoint ? { checkpoint } : {}) }, 'succeeded', now, {
+        result,
+      });
+    }
     case 'waits':
       return goToWait(job, outcome, now);
     case 'threw':
@@ -157,16 +161,15 @@ function markSent({ children }: JobRecord, waits: Waits): Pick<JobRecord, 'child
 function fail(job: JobRecord, error: Error, by: Ruling): JobRecord {
   const { policy, now } = by;
   if (job.cancelRequestedAt) return cancelled(job, now, policy);
-  const { startedAt: _, ...rest } = { ...job, history: withFailure(job, error, now) };
+  const history = withFailure(job, error, now);
+  const { startedAt: _s, ranBy: _r, ...rest } = job;
   const tries = job.attempt - (job.triedBefore ?? 0);
   if (error instanceof NonRetryableError || tries >= policy.attempts)
-    return end(
-      { ...job, history: rest.history },
-      { state: 'failed', error: toErrorRecord(error) },
-      by,
-    );
+    return end({ ...job, history }, { state: 'failed', error: toErrorRecord(error) }, by);
   return {
     ...rest,
+    ...withAttempt(job, now, toErrorRecord(error)),
+    history,
     state: 'queued',
     attempt: job.attempt + 1,
     ...turnAfter(job, policy),
@@ -204,7 +207,8 @@ function end(
   if (!job.undoable || job.ending) return finish(job, state, now, { error });
   const { runAt: _r, waits: _w, ...rest } = job;
   const ending = { state, error, tries: 0 };
-  return { ...rest, ...turnAfter(job, policy), state: 'queued', error, ending };
+  const attempts = withAttempt(job, now, error);
+  return { ...rest, ...attempts, ...turnAfter(job, policy), state: 'queued', error, ending };
 }
 
 function goOnUndoing(
@@ -226,7 +230,7 @@ function goOnUndoing(
   const next = { ...job, ...turnAfter(job, policy), history, state: 'queued' } as const;
   if (error instanceof NonRetryableError || tries >= policy.attempts) {
     // The other steps are undone all the same.
-    const given = { step, at: now.toISOString(), error: brief(error) };
+    const given = { step, at: now.toISOString(), error: brief(toErrorRecord(error)) };
     return { ...next, undone: [...(job.undone ?? []), given], ending: { ...ending, tries: 0 } };
   }
   const runAt = afterBackoff(tries, error, by);
@@ -240,14 +244,25 @@ function withFailure(job: JobRecord, error: Error, now: Date): FailedAttempt[] {
     attempt: job.attempt,
     ...(job.startedAt ? { startedAt: job.startedAt } : {}),
     endedAt: now.toISOString(),
-    error: brief(error),
+    error: brief(toErrorRecord(error)),
   };
   return [...(job.history ?? []), failed].slice(-historyLimit);
 }
 
+/** The attempt is over, if it had begun. */
+function withAttempt(
+  { attempt, startedAt, ranBy, attempts = [] }: JobRecord,
+  now: Date,
+  error?: ErrorRecord,
+): Pick<JobRecord, 'attempts'> {
+  if (startedAt === undefined) return {};
+  const ended = { attempt, startedAt, endedAt: now.toISOString(), ...ranBy };
+  const all = [...attempts, error ? { ...ended, error: brief(error) } : ended];
+  return { attempts: all.slice(-historyLimit) };
+}
+
 /** The whole of the last error stands in `error`; what is listed is to stay small. */
-function brief(error: Error): FailedAttempt['error'] {
-  const { name, message, code } = toErrorRecord(error);
+function brief({ name, message, code }: ErrorRecord): FailedAttempt['error'] {
   return { name, message: message.slice(0, 500), ...(code ? { code } : {}) };
 }
 
@@ -257,14 +272,17 @@ function finish(
   now: Date,
   outcome: { result: StoredValue } | { error: ErrorRecord },
 ): EndedRecord {
-  const { error: _e, runAt, waits: _w, woken: _k, ending: _n, ...rest } = job;
-  const { checkpoint, input, events, undoable, rung, ...known } = rest;
+  const { error: _e, runAt, waits: _w, woken: _k, ending, ranBy: _r, ...rest } = job;
+  const { input, events, undoable, rung, ...known } = rest;
+  // What is undone had its end before.
+  const attempts = ending
+    ? {}
+    : withAttempt(job, now, 'error' in outcome ? outcome.error : undefined);
+  const isKept = state === 'failed' || !job.unkept;
   // Started again, a failed job goes on from there.
   const left =
     state === 'failed'
       ? {
-          ...(checkpoint ? { checkpoint } : {}),
-          ...(input ? { input } : {}),
           ...(events ? { events } : {}),
           ...(undoable ? { undoable } : {}),
           ...(rung ? { rung } : {}),
@@ -275,7 +293,15 @@ function finish(
   const from = Math.max(now.getTime(), due);
   const keepUntil = new Date(from + toMs(job.keep ?? defaultKeep));
   const times = { finishedAt: now.toISOString(), keepUntil: keepUntil.toISOString() };
-  return { ...known, state, ...left, ...times, ...outcome };
+  return {
+    ...known,
+    ...attempts,
+    state,
+    ...(input && isKept ? { input } : {}),
+    ...left,
+    ...times,
+    ...outcome,
+  };
 }
 
 const expiredError = ({ startBefore }: JobRecord) =>

@@ -6,12 +6,23 @@
  * recognises. The delivery is answered last: until then it comes back to whoever takes it next.
  */
 import { isRefusal } from '../errors.ts';
-import { type EndedRecord, isEnded, type JobRecord } from '../model/job-record.ts';
-import type { JobMessage, OutgoingMessage } from '../model/message.ts';
+import {
+  type EndedRecord,
+  isEnded,
+  type JobRecord,
+  type StoredValue,
+} from '../model/job-record.ts';
+import {
+  blobContentType,
+  type IncomingMessage,
+  type JobMessage,
+  type OutgoingMessage,
+} from '../model/message.ts';
+import { inputBlob } from '../model/names.ts';
 import { laneOf } from '../model/topology.ts';
 import type { Blobs, Clock, Delivery, KeyValueStore, Log, Queue } from '../ports.ts';
 import { announce } from '../record/announce.ts';
-import { storeBody } from '../record/claim-check.ts';
+import { inMessageBytes, inRecordChars, storeBody } from '../record/claim-check.ts';
 import type { Lease } from '../record/lease.ts';
 import { consequences, endMessages, type Queues, type Settlement } from './consequences.ts';
 import { withoutStarts } from './crashes.ts';
@@ -34,19 +45,31 @@ export async function writeOutcome(
   { message }: Delivery,
   decide: (newest: JobRecord) => JobRecord,
 ): Promise<JobRecord> {
-  // Nothing reaches a dead letter by its id, and nobody holds the message of a job that waits.
-  const input = needsInput(decide(lease.record))
-    ? (lease.record.input ?? (await storeBody(blobs, lease.record.id, message)))
-    : undefined;
+  const input = await inputOf(blobs, decide(lease.record), lease.record, message);
   // Crash here: the attempt is run again from its checkpoint.
   const { attempt } = lease.record;
   const decided = await lease.decide((newest) => {
     const next = withoutStarts(decide(newest));
-    return input && needsInput(next) ? { ...next, input } : next;
+    return input && (needsInput(next) || !next.unkept) ? { ...next, input } : next;
   });
   if (isEnded(decided)) notify(decided.state, decided);
   else if (decided.attempt > attempt) notify('retried', decided);
   return decided;
+}
+
+/** What the record is to keep of its input. */
+async function inputOf(
+  blobs: Blobs,
+  next: JobRecord,
+  { id, input, unkept }: JobRecord,
+  message: IncomingMessage,
+): Promise<StoredValue | undefined> {
+  // Nothing reaches a dead letter by its id, and nobody holds the message of a job that waits. A version
+  // of before, which may be the one that needs it, reads of the record no more than a column.
+  const isRead = input && ('blob' in input || input.json.length <= inRecordChars);
+  if (needsInput(next)) return isRead ? input : storeBody(blobs, id, message);
+  if (unkept) return undefined;
+  return input ?? storeBody(blobs, id, message, inMessageBytes);
 }
 
 const needsInput = ({ state, woken, undoable }: JobRecord) =>
@@ -67,10 +90,21 @@ export async function settle(
   // Crash here: the next delivery finds the record decided and does the rest.
   await sendAll(app, follows.sends);
   if (isEnded(decided)) await announce(app.notes, decided, app.clock.now());
+  if (isEnded(decided) && decided.unkept) await removeInput(app, decided, message);
   // Crash here: the same, and the broker drops the second copy of each send.
   await answer(delivery, follows.message);
   if (follows.message.kind === 'dead-letter') app.notify('dead-lettered', decided);
   return follows.message;
+}
+
+/** Its type keeps none. A failed job may still need it; what is left goes with the record. */
+async function removeInput(
+  { blobs }: Settling,
+  { id, state }: EndedRecord,
+  { contentType }: JobMessage,
+): Promise<void> {
+  if (state === 'failed' || contentType !== blobContentType) return;
+  await blobs.remove(inputBlob(id)).catch(() => undefined);
 }
 
 /** For a job that ended without a worker. */

@@ -4,10 +4,10 @@ import { toJson } from '../define/json.ts';
 import { StepChangedError, StepRepeatedError } from '../errors.ts';
 import { withoutStarts } from '../fate/crashes.ts';
 import type { ErrorRecord } from '../model/error-record.ts';
-import type { JobRecord, StoredValue } from '../model/job-record.ts';
+import type { JobRecord, Ran, StoredValue } from '../model/job-record.ts';
 import { keptBlob } from '../model/names.ts';
 import type { Blobs } from '../ports.ts';
-import { loadJson, storeJson } from '../record/claim-check.ts';
+import { inRecordChars, loadJson, storeJson } from '../record/claim-check.ts';
 import type { Lease } from '../record/lease.ts';
 
 export type EntryKind = 'step' | 'checkpoint' | 'sleep' | 'event' | 'children';
@@ -47,7 +47,13 @@ export interface Entry {
   /** It timed out, in this attempt. */
   late?: number;
   undo?: true;
+  /** When it ran last, and when it failed, the last twenty times. */
+  ran?: Ran;
+  tried?: { ran: Ran; error: string }[];
 }
+
+const triedListed = 20;
+const errorChars = 200;
 
 // Stands for `undefined`, of which there is no JSON.
 const nothing = '';
@@ -61,6 +67,12 @@ export const toText = (value: unknown, whose: string): string =>
   value === undefined ? nothing : toJson(value, whose);
 
 type Entries = Record<string, Entry>;
+
+/** What a record's checkpoint keeps. */
+export async function entriesOf(blobs: Blobs, { checkpoint }: JobRecord): Promise<Entries> {
+  return JSON.parse(checkpoint ? await loadJson(blobs, checkpoint) : '{}') as Entries;
+}
+
 type Put = [
   kind: EntryKind,
   name: string,
@@ -80,13 +92,15 @@ export class Checkpoint {
   readonly #blobs: Blobs;
   /** Names that this run has come by. */
   readonly #visited = new Set<string>();
-  readonly #ended: string[] = [];
+  readonly #metWith: string[] = [];
   /** How often each had failed when this run began, and how often it has met that. */
   readonly #failedBefore = new Map<string, KeptFailures>();
   readonly #failedAgain = new Map<string, number>();
   /** Blobs that nothing will point to after the next write. */
   #stale: string[] = [];
   readonly #puts = new Set<Promise<unknown>>();
+  /** What has begun in this run. */
+  readonly #begun = new Map<string, Ran>();
   #blobsMade = 0;
   #putsMade = 0;
   readonly #lastPut = new Map<string, number>();
@@ -94,6 +108,8 @@ export class Checkpoint {
   #order: number;
   /** What the handler was told, that no write has yet. */
   #isAhead = false;
+  /** There is something that no write has yet. */
+  #isStaged = false;
   /** The write of what it was told last. */
   #told: Promise<void> = Promise.resolve();
   /** What goes with the next write, and that write; it begins when the one before it is done. */
@@ -111,9 +127,7 @@ export class Checkpoint {
   }
 
   static async load(lease: Lease, blobs: Blobs): Promise<Checkpoint> {
-    const stored = lease.record.checkpoint;
-    const text = stored ? await loadJson(blobs, stored) : '{}';
-    return new Checkpoint(JSON.parse(text) as Entries, lease, blobs);
+    return new Checkpoint(await entriesOf(blobs, lease.record), lease, blobs);
   }
 
   /**
@@ -141,8 +155,16 @@ export class Checkpoint {
     const { attempt } = this.#lease.record;
     const { failed: before, cursor } = this.get(name) ?? {};
     const met = before?.attempt === attempt ? before.met : [];
+    const ran = this.#timesOf(name);
+    const error = `${failure.error.name}: ${failure.error.message}`.slice(0, errorChars);
+    const tried = [...(this.get(name)?.tried ?? []), ...(ran ? [{ ran, error }] : [])];
     const failed = { attempt, met: [...met, { ...failure, order: ++this.#order }] };
-    this.stage(kind, name, { ...(cursor ? { cursor } : {}), failed });
+    this.#begun.delete(name);
+    this.stage(kind, name, {
+      ...(cursor ? { cursor } : {}),
+      failed,
+      ...(ran ? { tried: tried.slice(-triedListed), ran } : {}),
+    });
     this.#isAhead = true;
     // What ended before it is told before it, now as in every run to come.
     await (this.#next?.done ?? this.#last).catch(() => undefined);
@@ -180,7 +202,7 @@ export class Checkpoint {
 
   /** The handler was told something by which it may take another way. */
   met(what: string): void {
-    this.#ended.push(what);
+    this.#metWith.push(what);
   }
 
   #firstOf(name: string): string {
@@ -189,7 +211,7 @@ export class Checkpoint {
 
   /** In which situation a step begins that was not kept. */
   get situation(): string {
-    const ended = this.#ended.toSorted().join('\n');
+    const ended = this.#metWith.toSorted().join('\n');
     return createHash('sha256').update(ended).digest('base64url').slice(0, 8);
   }
 
@@ -265,14 +287,45 @@ export class Checkpoint {
 
   /** Goes with the next write. */
   stage(kind: EntryKind, name: string, entry: Partial<Entry>): void {
-    const { order } = this.get(name) ?? {};
-    this.#entries[name] = { kind, ...(order === undefined ? {} : { order }), ...entry };
+    const { order, ran = this.#begun.get(name), tried } = this.get(name) ?? {};
+    this.#entries[name] = {
+      kind,
+      ...(order === undefined ? {} : { order }),
+      ...(ran ? { ran: this.#begun.get(name) ?? ran } : {}),
+      ...(tried ? { tried } : {}),
+      ...entry,
+    };
+    this.#isStaged = true;
   }
 
   /** It is over, after all that are. Goes with the next write. */
   end(name: string): void {
     const entry = this.get(name);
-    if (entry) entry.order = ++this.#order;
+    if (!entry) return;
+    entry.order = ++this.#order;
+    const ran = this.#timesOf(name);
+    if (ran) entry.ran = ran;
+    this.#isStaged = true;
+  }
+
+  /** Its time runs from now; `goesOn`: from when it first did in this attempt. */
+  begin(name: string, { goesOn = false, at = this.#lease.now } = {}): void {
+    const { attempt } = this.#lease.record;
+    if (goesOn && this.get(name)?.ran?.[2] === attempt) return;
+    this.#begun.set(name, [at, null, attempt]);
+  }
+
+  #timesOf(name: string): Ran | undefined {
+    const [begin, , attempt] = this.#begun.get(name) ?? this.get(name)?.ran ?? [];
+    if (begin === undefined || attempt === undefined) return undefined;
+    return [begin, Math.max(0, this.#lease.now - begin), attempt];
+  }
+
+  /** What no write has yet, where it costs none of its own. */
+  get unsaved(): StoredValue | undefined {
+    if (!this.#isStaged) return undefined;
+    const json = JSON.stringify(this.#entries);
+    return json.length <= inRecordChars ? { json } : undefined;
   }
 
   /** One write at a time; what comes while one is under way goes together in the next. */
@@ -297,6 +350,7 @@ export class Checkpoint {
     // What becomes stale from here on is still pointed to by this write.
     const stale = this.#stale.splice(0);
     this.#isAhead = false;
+    this.#isStaged = false;
     const checkpoint = await this.#keepEntries();
     const before = this.#lease.record.checkpoint;
     const isUndoable = Object.values(this.#entries).some(({ undo }) => undo);

@@ -6,6 +6,7 @@ import type { Delivery, Log } from '../ports.ts';
 import type { Lease } from '../record/lease.ts';
 import type { Calls } from './calls.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import type { Lines } from './job-log.ts';
 import type { Reporter } from './progress.ts';
 import type { Suspension } from './suspend.ts';
 
@@ -18,6 +19,7 @@ export interface Run {
   signal: AbortSignal;
   suspension: Suspension;
   calls: Calls;
+  lines: Lines;
   delivery: Delivery;
   /** Gathers the undo of each kept step; the handler then goes no further than what is kept. */
   undo?: Map<string, () => Promise<void>>;

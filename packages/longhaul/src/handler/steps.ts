@@ -54,6 +54,7 @@ async function step(
     await checkpoint.flush();
     signal.throwIfAborted();
     const undoable = options.undo ? ({ undo: true } as const) : {};
+    checkpoint.begin(name);
     const { value, read } = await orFail(run, 'step', name, async () => {
       const whose = `The value of '${name}'`;
       const text = toText(await asStep(name, act), whose);
@@ -87,6 +88,7 @@ async function checkpointOf(run: Run, name: string, start: unknown, loop: Loop):
     async () => {
       const from = entry?.cursor ? (await checkpoint.valueOf(name, 'cursor'))() : start;
       await checkpoint.flush();
+      checkpoint.begin(name);
       const value = await orFail(run, 'checkpoint', name, async () => {
         const ended = await asStep(`the loop '${name}'`, () => loop(from, save));
         return toText(ended, `The value of '${name}'`);

@@ -1,6 +1,7 @@
 /** The shapes of what the API answers, for its description; a test holds real answers against them. */
 import { z } from 'zod';
 import { states } from '../model/job-record.ts';
+import { levels } from '../record/log-lines.ts';
 import { pauseScopes } from '../record/pauses.ts';
 
 const time = z.iso.datetime();
@@ -23,6 +24,8 @@ const Status = z.looseObject({
   keepUntil: time.optional(),
   key: z.string().optional(),
   requestedBy: z.string().optional(),
+  tags: z.array(z.string()).optional(),
+  version: z.string().optional(),
   parent: z.string().optional(),
   schedule: z.string().optional(),
   progress: z
@@ -33,6 +36,23 @@ const Status = z.looseObject({
   history: z.array(z.looseObject({ attempt: z.int(), endedAt: time, error })).optional(),
   deduplicated: z.boolean().optional(),
   links: z.looseObject({ self: z.string() }),
+});
+
+const span = z.looseObject({
+  kind: z.enum([
+    ...(['job', 'queue', 'attempt', 'undo'] as const),
+    ...(['step', 'checkpoint', 'sleep', 'event', 'children'] as const),
+  ]),
+  begin: time,
+  end: time.optional(),
+});
+const Timeline = z.looseObject({
+  ...span.shape,
+  id: z.string(),
+  state: z.enum(states),
+  version: z.string().optional(),
+  /** Attempts, the time in a queue before each, and undo; an attempt has its steps and waits as `spans`. */
+  spans: z.array(z.looseObject({ ...span.shape, spans: z.array(span).optional() })),
 });
 
 const run = z.looseObject({ at: time, state: z.string(), job: z.string().optional() });
@@ -83,6 +103,7 @@ const queue = z.looseObject({
 const worker = z.looseObject({
   id: z.string(),
   app: z.string(),
+  version: z.string(),
   instance: z.string(),
   lanes: z.array(z.string()),
   since: time,
@@ -132,6 +153,21 @@ export const answers = {
     ),
     /** False when there were too many to count them all. */
     isWhole: z.boolean(),
+  }),
+  Timeline,
+  Log: z.object({
+    state: z.enum(states),
+    lines: z.array(
+      z.looseObject({
+        at: time,
+        level: z.enum(levels),
+        message: z.string(),
+        attempt: z.int(),
+        fields: z.unknown().optional(),
+      }),
+    ),
+    /** Where to go on, also when there are no more lines yet. */
+    after: z.int(),
   }),
   Pauses: z.object({ pauses: z.array(Pause) }),
   Batch: z.object({

@@ -51,7 +51,7 @@ export function registerJobs(api: JobsApi): void {
     query: {
       ...{ type: 'of this type', state: 'in this state', key: 'of this key' },
       ...{ parent: 'children of this job', schedule: 'of this schedule' },
-      requestedBy: 'asked for by this one',
+      ...{ requestedBy: 'asked for by this one', tag: 'with this tag' },
       ...{ limit: '1 to 1000, default 100', cursor: 'of the page before; one may be empty' },
     },
     answers: { 200: 'Jobs' },
@@ -227,6 +227,7 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
     parent: text('parent'),
     schedule: text('schedule'),
     requestedBy: text('requestedBy'),
+    tag: text('tag'),
   };
   const { records, cursor } = await api.records.list(filter, page.limit, page.cursor);
   const now = api.clock.now();

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { JobRequest } from '../define/define-job.ts';
 import { BadRequestError, boundIssues, listIssues, toPointer } from '../errors.ts';
 import { durationSchema as duration } from '../model/duration.ts';
+import { mostTags, tagChars } from '../model/tag.ts';
 
 /** A name or a word that goes on: into records, messages and streams. */
 export const textOf = (chars: number) =>
@@ -26,6 +27,8 @@ export const timeSchema = z.iso
 
 export const typeName = z.string('is missing: name the job type').min(1).max(100);
 
+const tagPattern = /^[^,\s]([^,]*[^,\s])?$/;
+
 export const requestBody = z.strictObject({
   type: typeName,
   input: z.unknown().optional(),
@@ -38,6 +41,7 @@ export const requestBody = z.strictObject({
   correlationId: text.optional(),
   callback: z.strictObject({ url: z.string().max(2048) }).optional(),
   requestedBy: text.optional(),
+  tags: z.array(textOf(tagChars).regex(tagPattern)).max(mostTags).optional(),
 });
 
 /** @throws BadRequestError that names each field */

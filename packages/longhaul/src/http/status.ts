@@ -64,6 +64,9 @@ function withoutInsides(record: JobRecord) {
     // Of other jobs than this one they tell too.
     claims: _l,
     foreign: _f,
+    unkept: _j,
+    attempts: _b,
+    ranBy: _ab,
     ...shown
   } = some;
   return shown;

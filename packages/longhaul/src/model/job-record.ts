@@ -57,6 +57,27 @@ export interface FailedAttempt {
   error: Pick<ErrorRecord, 'name' | 'message' | 'code'>;
 }
 
+/** Which process of which deployment. */
+export interface Instance {
+  app: string;
+  version: string;
+  instance: string;
+}
+
+/** An attempt that is over, whatever its end. */
+export interface EndedAttempt extends Partial<Instance> {
+  attempt: number;
+  startedAt: string;
+  endedAt: string;
+  error?: FailedAttempt['error'];
+}
+
+/**
+ * When a part of a handler ran: its begin in ms since 1970, the ms that it took (null while it lasts), and
+ * the attempt. Short, as a checkpoint has one for each step.
+ */
+export type Ran = [begin: number, ms: number | null, attempt: number];
+
 /** What a waiting job waits for: it goes on as soon as one of them has come. */
 export interface Waits {
   /** When the first of its sleeps and timeouts ends. */
@@ -107,7 +128,11 @@ export interface Start {
 /** A step that was undone, or whose undo failed each time. */
 export interface UndoneStep {
   step: string;
+  /** When its undo began, and ended. */
+  from?: string;
   at: string;
+  /** The step itself. */
+  ran?: Ran;
   error?: Pick<ErrorRecord, 'name' | 'message' | 'code'>;
 }
 
@@ -119,6 +144,7 @@ interface Known extends Provenance {
   queue: string;
   key?: string;
   session?: string;
+  tags?: string[];
   createdAt: string;
   /** When the next attempt is due, if not at once. */
   runAt?: string;
@@ -132,8 +158,10 @@ interface Known extends Provenance {
   turn: number;
   progress?: Progress;
   checkpoint?: StoredValue;
-  /** Of a job that waits or failed, so that its message can be made again. */
+  /** So that its message can be made again, and people see what it was asked to do. */
   input?: StoredValue;
+  /** Its type keeps no input: it is there only while the job may need it. */
+  unkept?: true;
   waits?: Waits;
   /** The turn that a wake-up began. */
   woken?: number;
@@ -167,6 +195,12 @@ interface Known extends Provenance {
   keepUntil?: string;
   /** The last twenty turns before this one, oldest first: what it was when they ended. */
   passed?: { turn: number; attempt: number; state: State }[];
+  /** The last twenty attempts that are over, oldest first. */
+  attempts?: EndedAttempt[];
+  /** Where the present attempt ran last. */
+  ranBy?: Instance;
+  /** By which the job began. */
+  version?: string;
   /** The last twenty attempts that failed, oldest first. */
   history?: FailedAttempt[];
   cancelRequestedAt?: string;

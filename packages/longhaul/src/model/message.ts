@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { JobRecord, Provenance } from './job-record.ts';
 import { messageIdOf } from './names.ts';
+import { fromText, toText } from './tag.ts';
 
 export const blobContentType = 'application/vnd.longhaul.blob+json';
 
@@ -40,6 +41,7 @@ export interface JobMessage extends Provenance {
   createdAt?: string;
   startBefore?: string;
   traceparent?: string;
+  tags?: string[];
   enqueuedAt?: Date;
   /** Somebody sent it straight to the lane: this message, not only the first of its job. */
   isForeign?: true;
@@ -86,6 +88,8 @@ export function toMessage(job: JobMessage, at?: Date): OutgoingMessage {
       // A later turn's MessageId is made from the id, and nobody takes it apart again.
       ...(job.turn === 1 ? {} : { job: job.id }),
       ...(job.key !== undefined && job.session !== undefined ? { key: job.key } : {}),
+      // Not signed: a version before would not know the signature.
+      ...(job.tags ? { tags: toText(job.tags) } : {}),
       ...Object.fromEntries(carried),
     },
   };
@@ -99,7 +103,17 @@ export function fromRecord(
   const { id, type, attempt, turn, queue, createdAt, key, session, startBefore } = record;
   const { requestedBy, parent, place, above, schedule, scheduledFor, foreign } = record;
   const { replyTo, replyToSessionId, correlationId, callback, claims } = record;
-  const told = { key, session, startBefore, requestedBy, parent, place, above, schedule };
+  const told = {
+    key,
+    session,
+    tags: record.tags,
+    startBefore,
+    requestedBy,
+    parent,
+    place,
+    above,
+    schedule,
+  };
   const back = { replyTo, replyToSessionId, correlationId, callback, claims };
   const given = Object.entries({ ...told, ...back, scheduledFor, foreign });
   const known = Object.fromEntries(given.filter(([, value]) => value !== undefined));
@@ -176,6 +190,7 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     return isRead ? [[name, isTime ? new Date(value).toISOString() : value] as const] : [];
   });
   const { sessionId, correlationId, replyTo, replyToSessionId } = message;
+  const tags = fromText(text('tags') ?? '');
   return {
     id,
     type: text('type') ?? '',
@@ -185,6 +200,7 @@ export function fromMessage(message: IncomingMessage): JobMessage {
     contentType: message.contentType ?? 'application/json',
     body: message.body,
     ...lineOf(isOurs ? text('key') : undefined, sessionId),
+    ...(tags.length > 0 ? { tags } : {}),
     ...(message.enqueuedAt ? { enqueuedAt: message.enqueuedAt } : {}),
     ...(correlationId ? { correlationId } : {}),
     ...(replyTo ? { replyTo } : {}),

@@ -45,6 +45,8 @@ export const inputBlob = (id: string): string => `${folderOf(id)}input.json`;
 export const fileBlob = (id: string, name: string): string =>
   `${folderOf(id)}files/${encodeURIComponent(name)}`;
 
+export const logBlob = (id: string): string => `${folderOf(id)}log.ndjson`;
+
 /** `what` is made by us; `unique` tells apart what two writers keep at once. */
 export const keptBlob = (id: string, what: string, unique: string): string =>
   `${folderOf(id)}${what}-${unique}.json`;

@@ -47,6 +47,8 @@ export const callback = (outbound: Outbound) =>
   defineJob({
     type: callbackType,
     input: z.object({ url: z.string(), id: z.string(), event: z.record(z.string(), z.unknown()) }),
+    // Its query may be a secret of who gave it.
+    redact: ['/url'],
     timeout: '40s',
     // Over about half a day: longer than most outages of who is called.
     attempts: 10,
@@ -116,6 +118,7 @@ export function webCall(outbound: Outbound) {
   const type = defineJob({
     type: 'web.call',
     input: call,
+    redact: ['/headers'],
     output: z.custom<CallResult>(),
     timeout: longestCall,
     priorities: ['urgent', 'bulk'],

@@ -8,9 +8,9 @@ import { folderOf, inputBlob } from '../model/names.ts';
 import type { Blobs } from '../ports.ts';
 
 // A Standard namespace takes messages of 256 KB; half leaves room for a batch and its properties.
-const inMessageBytes = 128 * 1024;
+export const inMessageBytes = 128 * 1024;
 // A string property of a table entity holds 32 K UTF-16 characters.
-const inRecordChars = 30_000;
+export const inRecordChars = 30_000;
 
 /**
  * The body of a job's message: its input, or the name of the blob that has it. `beforeBlob` is called
@@ -99,13 +99,24 @@ export async function storeJson(
   return { blob };
 }
 
-/** Keeps a message's body, so that the message can be made again from the record. */
-export async function storeBody(blobs: Blobs, id: string, message: Body): Promise<StoredValue> {
+/** A message's body as a record keeps it, at no cost; undefined for one that is too large for that. */
+export function keptBody(message: Body, inPlaceChars = inMessageBytes): StoredValue | undefined {
   const named = message.contentType === blobContentType ? blobNamed(message) : undefined;
   if (named !== undefined) return { blob: named };
+  const text = message.body.toString('utf8');
+  return text.length <= inPlaceChars ? { json: text } : undefined;
+}
+
+/** Keeps a message's body, so that the message can be made again from the record. */
+export async function storeBody(
+  blobs: Blobs,
+  id: string,
+  message: Body,
+  inPlaceChars = inRecordChars,
+): Promise<StoredValue> {
+  const kept = keptBody(message, inPlaceChars);
+  if (kept) return kept;
   const { body } = message;
-  const text = body.toString('utf8');
-  if (text.length <= inRecordChars) return { json: text };
   const blob = inputBlob(id);
   await blobs.write(blob, body, 'application/json');
   return { blob };

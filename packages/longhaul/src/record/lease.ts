@@ -1,6 +1,6 @@
 /** A worker's claim on a job's record: every write is conditional, and a lost claim writes nothing. */
 import { ConflictError, LockLostError, LonghaulError } from '../errors.ts';
-import { hasEnded, type JobRecord } from '../model/job-record.ts';
+import { hasEnded, type Instance, type JobRecord } from '../model/job-record.ts';
 import type { Clock, Records, Removal, Stored } from '../ports.ts';
 import { pause } from './pause.ts';
 import { maxTries } from './retry-on-conflict.ts';
@@ -17,13 +17,21 @@ export interface Leasing {
   clock: Clock;
 }
 
+export interface LeasedRun {
+  /** When this run began, for a record that does not say so yet. */
+  startedAt?: string;
+  /** The broker's number of its message. */
+  sequence?: string | undefined;
+  here?: Instance;
+}
+
 export class Lease {
   readonly owner: string;
   readonly #records: Records;
   readonly #removal: Pick<Removal, 'removed'>;
   readonly #clock: Clock;
   readonly #begun: number;
-  readonly #run: { startedAt?: string; sequence?: string | undefined };
+  readonly #run: LeasedRun;
   #stored: Stored;
   /** Whose writes were seen when this claim began; anybody else's mean that it is lost. */
   readonly #before: { owner: string | undefined; turn: number };
@@ -36,14 +44,13 @@ export class Lease {
   onFailure: (error: unknown) => void = () => undefined;
 
   /**
-   * `startedAt`: when this run began, for a record that does not say so yet; `sequence`: the broker's
-   * number of its message.
+   * `run`: what goes with each write of a run that is under way.
    */
   constructor(
     { records, removal, clock }: Leasing,
     stored: Stored,
     owner: string,
-    run: { startedAt?: string; sequence?: string | undefined } = {},
+    run: LeasedRun = {},
   ) {
     this.owner = owner;
     this.#run = run;
@@ -57,6 +64,11 @@ export class Lease {
 
   get record(): JobRecord {
     return this.#stored.record;
+  }
+
+  /** In ms since 1970. */
+  get now(): number {
+    return this.#clock.now().getTime();
   }
 
   /** Nobody has written a record of the job yet. */
@@ -83,10 +95,12 @@ export class Lease {
 
   /** Writes something of a run that is under way. @throws LockLostError */
   writeRunning(change: (record: JobRecord) => JobRecord): Promise<JobRecord> {
-    const { startedAt, sequence } = this.#run;
+    const { startedAt, sequence, here } = this.#run;
     return this.write((record) => ({
       ...(startedAt ? { startedAt } : {}),
+      ...(here ? { version: here.version } : {}),
       ...change(record),
+      ...(here ? { ranBy: here } : {}),
       ...(sequence === undefined ? {} : { sequence }),
       state: 'running',
     }));

@@ -17,12 +17,14 @@ import { isDeliveredAgain, putStart, refuseCrashed } from '../fate/crashes.ts';
 import { type AttemptOutcome, invalid } from '../fate/outcome.ts';
 import { Calls } from '../handler/calls.ts';
 import { Checkpoint } from '../handler/checkpoint.ts';
+import type { Lines } from '../handler/job-log.ts';
 import { asHandler } from '../handler/on-behalf.ts';
 import { Reporter } from '../handler/progress.ts';
 import type { Run } from '../handler/run.ts';
 import { KeyState } from '../handler/session-state.ts';
 import { Suspension } from '../handler/suspend.ts';
 import { asError } from '../model/error-record.ts';
+import type { Instance } from '../model/job-record.ts';
 import type { JobMessage } from '../model/message.ts';
 import { keptBlob } from '../model/names.ts';
 import type { Delivery, Log, Schedules } from '../ports.ts';
@@ -45,6 +47,7 @@ export interface Working extends Submitting {
   heartbeat: Heartbeat;
   turns: SessionFairness;
   newOwner(): string;
+  here: Instance;
   random(): number;
   /** Aborted when the process is to end; what has not ended `graceMs` later is handed back. */
   stopping: AbortSignal;
@@ -54,6 +57,7 @@ export interface Working extends Submitting {
 /** A delivery that is to be run. */
 export interface Attempt {
   lease: Lease;
+  lines: Lines;
   message: JobMessage;
   delivery: Delivery;
   known: KnownType | undefined;
@@ -98,7 +102,7 @@ export async function attempt(worker: Working, one: Attempt): Promise<AttemptOut
 
 async function run(
   worker: Working,
-  { lease, message, delivery, startedAt }: Attempt,
+  { lease, lines, message, delivery, startedAt }: Attempt,
   { definition, policy }: KnownType,
 ): Promise<AttemptOutcome> {
   let input: unknown;
@@ -117,7 +121,7 @@ async function run(
   const reporter = new Reporter(lease, worker, signal);
   if (!lease.record.startedAt) worker.notify('started', { ...lease.record, startedAt });
   const suspension = new Suspension(checkpoint.orders);
-  const tools = { checkpoint, reporter, suspension, calls: new Calls(signal) };
+  const tools = { checkpoint, reporter, suspension, lines, calls: new Calls(signal) };
   const running: Run = { app: worker, definition, lease, signal, delivery, ...tools };
   const stopWatching = watch(worker, lease, abort, policy.timeout);
   const outcome = await outcomeOf(worker, running, abort, async () => {
@@ -200,7 +204,7 @@ async function handle(running: Run, input: unknown): Promise<AttemptOutcome> {
     const text = toJson(result, 'The result');
     const stored = await lease.persist(() => storeJson(app.blobs, blob, text));
     await suspension.during(() => session.commit());
-    return { kind: 'returned', result: stored };
+    return { kind: 'returned', result: stored, checkpoint: checkpoint.unsaved };
   };
   const suspended = async (): Promise<AttemptOutcome> => {
     const waits = await suspension.suspended;

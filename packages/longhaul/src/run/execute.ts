@@ -14,6 +14,7 @@ import { endMessages, isAlreadyDecided, isCopy } from '../fate/consequences.ts';
 import { companyOf, takeBackStart } from '../fate/crashes.ts';
 import { type AttemptOutcome, decide, noRetries } from '../fate/outcome.ts';
 import { answer, sendAll, settle, writeOutcome } from '../fate/settle.ts';
+import { Lines } from '../handler/job-log.ts';
 import { takeBackState } from '../handler/session-state.ts';
 import { toMs } from '../model/duration.ts';
 import type { JobRecord } from '../model/job-record.ts';
@@ -107,10 +108,16 @@ async function tryDeliver(
   if (held !== 'go') return nextOf[held];
   const early = known?.policy.ordered ? msUntilDue(worker, stored.record) : 0;
   if (early > 0 && !isToBeCancelled(stored.record)) return { kind: 'again', inMs: early };
-  const decided = await runAttempt(worker, { stored, message, delivery, known, isAlone }, outcome);
-  if (!decided) return { kind: 'hand back' };
-  const { kind } = await settle(worker, decided, message, delivery);
-  return kind === 'again' ? { kind, inMs: msUntilDue(worker, decided) } : answered;
+  const lines = new Lines(worker, stored.record);
+  try {
+    const of = { stored, message, delivery, known, isAlone, lines };
+    const decided = await runAttempt(worker, of, outcome);
+    if (!decided) return { kind: 'hand back' };
+    const { kind } = await settle(worker, decided, message, delivery);
+    return kind === 'again' ? { kind, inMs: msUntilDue(worker, decided) } : answered;
+  } finally {
+    await lines.close();
+  }
 }
 
 /** A job ended and was removed before whoever ended it told so: what its message knows is told still. */
@@ -201,19 +208,23 @@ async function runAttempt(
 ): Promise<JobRecord | undefined> {
   const startedAt = worker.clock.now().toISOString();
   const { sequence } = of.delivery.message;
-  const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence });
+  const { here } = worker;
+  const lease = new Lease(worker, stored, worker.newOwner(), { startedAt, sequence, here });
   let isDecided = false;
   const over = worker.heartbeat.begin(stored.record.id, stored.record.type);
   try {
     const outcome = known ?? (await attempt(worker, { ...of, lease, startedAt }));
     logOutcome(worker, lease, outcome);
+    if (outcome.kind === 'lock-lost') of.lines.drop();
     if (outcome.kind === 'stopping' || outcome.kind === 'lock-lost') return undefined;
     if (outcome.kind !== 'returned') await takeBackState(of.delivery, lease.record);
     const [now, random] = [worker.clock.now(), worker.random()];
-    const started = handlerRan(outcome) ? { startedAt } : {};
+    const isRun = handlerRan(outcome);
+    const started = isRun ? { startedAt, version: here.version } : {};
+    const by = isRun ? { ranBy: here } : {};
     const policy = of.known?.policy ?? noRetries;
     const decided = await writeOutcome(worker, lease, of.delivery, (newest) =>
-      decide(outcome, { ...started, ...newest }, { policy, now, random }),
+      decide(outcome, { ...started, ...newest, ...by }, { policy, now, random }),
     );
     isDecided = true;
     return decided;

@@ -12,6 +12,7 @@ export interface WorkerStatus {
   /** Of the process: made when it started. */
   id: string;
   app: string;
+  version: string;
   instance: string;
   lanes: readonly string[];
   since: string;
@@ -29,7 +30,7 @@ const everyMs = 30_000;
 export const silentMs = 100_000;
 const jobsTold = 100;
 
-type Known = Pick<WorkerStatus, 'id' | 'app' | 'instance' | 'lanes' | 'places'>;
+type Known = Pick<WorkerStatus, 'id' | 'app' | 'version' | 'instance' | 'lanes' | 'places'>;
 
 export class Heartbeat {
   readonly #known: Known;

@@ -1,5 +1,6 @@
 /** The `job` that a handler gets. */
 import type { Job } from '../define/define-job.ts';
+import { createLog } from '../handler/job-log.ts';
 import type { Run } from '../handler/run.ts';
 import type { KeyState } from '../handler/session-state.ts';
 import { createSteps } from '../handler/steps.ts';
@@ -8,8 +9,8 @@ import { createWaits } from '../wait/waits.ts';
 
 export function createJob(run: Run, session: KeyState): Job {
   const { lease, signal, checkpoint, reporter, undo, calls, suspension } = run;
-  const { blobs, log } = run.app;
-  const { id, type, attempt, requestedBy, parent, schedule, scheduledFor } = lease.record;
+  const { blobs } = run.app;
+  const { id, attempt, requestedBy, parent, schedule, scheduledFor } = lease.record;
   return {
     id,
     attempt,
@@ -40,7 +41,7 @@ export function createJob(run: Run, session: KeyState): Job {
           }),
         ),
     },
-    log: (message) => log('info', `job ${id}: ${message}`, { job: id, type, attempt }),
+    log: createLog(run.app, run.lines, lease.record),
     // The last report is written with the result, whoever waits for it.
     progress: (progress) =>
       calls.watch(

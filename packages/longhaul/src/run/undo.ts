@@ -90,9 +90,11 @@ async function undoOne(
   undo: () => Promise<void>,
 ): Promise<void> {
   signal.throwIfAborted();
+  const from = clock.now().toISOString();
   await asStep(`the undo of ${step}`, undo);
+  const { ran } = checkpoint.get(step) ?? {};
   checkpoint.forget(step);
-  const done = { step, at: clock.now().toISOString() };
+  const done = { step, from, at: clock.now().toISOString(), ...(ran ? { ran } : {}) };
   await checkpoint.write((record) => ({
     ...withoutStarts(record),
     undone: [...(record.undone ?? []), done],

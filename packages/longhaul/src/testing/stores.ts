@@ -139,6 +139,15 @@ export class Stores {
           const contentType = this.contentTypes.get(name) ?? 'application/octet-stream';
           return content && { content, contentType };
         }),
+      append: (name, content, mostBytes) =>
+        call(() => {
+          const longer = Buffer.concat([this.blobs.get(name) ?? Buffer.alloc(0), content]);
+          if (longer.length > mostBytes) return undefined;
+          this.blobs.set(name, longer);
+          return longer.length;
+        }),
+      readPart: (name, from, bytes) =>
+        call(() => Buffer.from(this.blobs.get(name)?.subarray(from, from + bytes) ?? [])),
       remove: (name) => call(() => void this.blobs.delete(name)),
       removeAll: (prefix) =>
         call(() => {

@@ -31,7 +31,7 @@ export interface Own {
   random(): number;
 }
 
-const inMemory = { id: 'test', app: 'test', instance: 'test', lanes: [], places: 0 };
+const inMemory = { id: 'test', app: 'test', version: '0', instance: 'test', lanes: [], places: 0 };
 
 // Enough that no job waits for a place because others run.
 const places = 1000;
@@ -60,6 +60,7 @@ export function createWorking(
     },
     notify: () => undefined,
     checkCallback: () => undefined,
+    here: { app: 'app', version: '1', instance: 'memory' },
     limiter: new ConcurrencyLimiter(places, topology.lanes, clock),
     pauses: new Pauses(notes, clock),
     heartbeat: new Heartbeat({ notes, clock, log: own.log }, inMemory),

@@ -68,6 +68,7 @@ async function sleep(run: Run, name: string, duration: Duration): Promise<void> 
   const order = checkpoint.visit('sleep', name)?.order;
   if (order !== undefined) return suspension.replay(order, async () => undefined);
   if (undo) return never();
+  checkpoint.begin(name, { goesOn: true });
   const until = untilOf(run, 'sleep', name, duration);
   const inRace = await suspension.wait({
     until,
@@ -105,7 +106,9 @@ async function event(run: Run, name: string, timeout: Duration | undefined): Pro
   if (entry?.order !== undefined)
     return suspension.replay(entry.order, () => take(entry.late !== undefined, entry.until));
   if (undo) return never();
+  checkpoint.begin(name, { goesOn: true });
   const until = timeout && untilOf(run, 'event', name, timeout);
+  checkpoint.stage('event', name, until ? { until } : {});
   const isLate = () => until !== undefined && isPast(run, until);
   const inRace = await suspension.wait({
     event: name,
@@ -152,6 +155,7 @@ async function outcomesOf(run: Run, name: string, asked: Asked): Promise<unknown
   if (run.undo) return never();
   if (requests.length === 0) {
     // Nobody to wait for, and yet it ends in its turn.
+    checkpoint.begin(name);
     await suspension.wait({ since: () => '' });
     checkpoint.stage('children', name, {});
     checkpoint.end(name);
@@ -175,13 +179,14 @@ async function groupOf(
   name: string,
   { requests, limit, settled }: Asked,
 ): Promise<ChildGroup> {
-  const { app, lease, suspension, signal } = run;
+  const { app, lease, checkpoint, suspension, signal } = run;
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
     throw new NonRetryableError(
       `The limit of children '${name}' is a whole number from 1 to 1000.`,
     );
   const group = await suspension.during(async () => {
     const begun = await beginGroup(run, name, requests.length, settled);
+    checkpoint.begin(name, { at: Date.parse(begun.at) });
     if (!begun.sent && !isOver(begun))
       await lease.guard(() =>
         sendChildren(app, lease.record, name, begun, { requests, limit, signal }),
