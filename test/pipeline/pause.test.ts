@@ -100,6 +100,24 @@ test('what is paused twice waits for both', async () => {
   assert.deepEqual(ran, ['paused 1']);
 });
 
+test('resumed by its lane and paused by its type, it waits on', async () => {
+  const { world, ran, inOrder } = worldOf();
+  const line = { scope: 'type', name: 'paused.line' } as const;
+  await pause(world, lane);
+  await submit(world.app(), inOrder.with({ n: 1 }));
+  await world.run(() => 0);
+  await pause(world, line);
+  await resume(world.app(), lane);
+  // It is on its way, so the pause of the lane is there still.
+  await world.attempt((app) => sendParked(app, 10_000));
+  await world.run(() => 0);
+  assert.deepEqual(ran, []);
+  await untilResumed(world);
+  assert.deepEqual(ran, []);
+  await end(world, line);
+  assert.deepEqual(ran, ['paused.line 1']);
+});
+
 test('what waits for a pause can be cancelled', async () => {
   const { world, ran, paused } = worldOf();
   await pause(world, target, {});

@@ -1,6 +1,9 @@
 /** Dead letters over HTTP: looked at, sent on, dropped. */
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { z } from 'zod';
+import type { KnownType } from '../define/catalogue.ts';
+import { fromJson } from '../define/json.ts';
+import { redacted } from '../define/redact.ts';
 import { BadRequestError } from '../errors.ts';
 import { pathOfJob } from '../model/names.ts';
 import { groupLetters, listLetters, type SeenLetter, typeOf } from '../operate/letters.ts';
@@ -63,7 +66,7 @@ async function list(api: LettersApi, request: HttpRequest): Promise<HttpResponse
   const { filter, limit, cursor } = filterOf(request);
   const { letters, next } = await listLetters(api, filter, limit, fromCursor(cursor));
   return json(200, {
-    letters: letters.map((one) => show(one, api.clock.now())),
+    letters: letters.map((one) => show(api, one)),
     ...(next ? { cursor: toCursor(next) } : {}),
   });
 }
@@ -97,14 +100,26 @@ const post =
 
 const bodyChars = 4_000;
 
-function show({ queue, letter, record }: SeenLetter, now: Date) {
+function show({ types, clock }: LettersApi, { queue, letter, record }: SeenLetter) {
   const { sequence, message, reason, description } = letter;
+  const known = types.find(typeOf(letter));
   return {
     ...{ queue, sequence, id: message.messageId, type: typeOf(letter), reason, description },
     enqueuedAt: message.enqueuedAt?.toISOString(),
-    body: message.body.toString('utf8').slice(0, bodyChars),
-    ...(record ? { job: toStatus(record, now) } : {}),
+    body: shownBody(message.body.toString('utf8'), known).slice(0, bodyChars),
+    ...(record ? { job: toStatus(record, clock.now()) } : {}),
   };
+}
+
+/** Without what its type hides; of a type that is not here nobody knows what that is. */
+function shownBody(text: string, known: KnownType | undefined): string {
+  const { redact = [] } = known?.definition ?? {};
+  if (redact.length === 0) return text;
+  try {
+    return JSON.stringify(redacted(fromJson(text), redact));
+  } catch {
+    return '';
+  }
 }
 
 const toCursor = ({ queue, after }: { queue: string; after: number }): string =>

@@ -55,10 +55,10 @@ export class Pauses {
     this.#clock = clock;
   }
 
-  /** The pause that a job of the type meets in the lane, as it was two seconds ago at most. */
-  async of(type: string, lane: string): Promise<Pause | undefined> {
+  /** The pauses that a job of the type meets in the lane, as it was two seconds ago at most. */
+  async of(type: string, lane: string): Promise<Pause[]> {
     // They do what an operator asked for, or tell how a job ended.
-    if (isOwn(type)) return undefined;
+    if (isOwn(type)) return [];
     const now = this.#clock.now().getTime();
     if (now - this.#looked >= lookEveryMs) {
       this.#looked = now;
@@ -66,7 +66,7 @@ export class Pauses {
       // Asked again by the next.
       this.#known.catch(() => this.#forget());
     }
-    return (await this.#known).find(
+    return (await this.#known).filter(
       ({ scope, name, at }) =>
         name === (scope === 'type' ? type : lane) && now - Date.parse(at) >= announceMs,
     );

@@ -40,8 +40,15 @@ export async function parkIfPaused(
   const { record } = of.stored;
   // What is to be cancelled does not begin, and waits for nobody.
   if (record.cancelRequestedAt) return 'go';
-  const known = await worker.pauses.of(type, lane);
-  if (!known) return 'go';
+  for (const known of await worker.pauses.of(type, lane)) {
+    const held = await parkIfHeld(worker, known, of);
+    if (held !== 'go') return held;
+  }
+  return 'go';
+}
+
+async function parkIfHeld(worker: Working, known: Pause, of: Parking): Promise<Held> {
+  const { record } = of.stored;
   const own = await placeOf(worker, known, of);
   if (record.released === known.id) {
     await forgetPlace(worker.notes, known, own);
