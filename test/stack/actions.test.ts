@@ -65,6 +65,28 @@ test('what waits is cancelled, and what has ended is deleted', async () => {
   assert.deepEqual(new Set(await Promise.all(answers)), new Set([410]));
 });
 
+test('jobs are found by time, error, a part of their id, and as what they are shown', async () => {
+  const app = connect({ url: stack.url });
+  const client = createClient(stack.url);
+  const ids = async (filter: object) =>
+    (await app.list({ type: 'test.failing', ...filter })).jobs.map(({ id }) => id);
+  const first = await client.submit('test.failing', { log: join(folder, 'one'), final: true });
+  await client.ended(first.id);
+  const between = new Date().toISOString();
+  const second = await client.submit('test.failing', { log: join(folder, 'two'), final: true });
+  await client.ended(second.id);
+  assert.deepEqual(await ids({ from: between }), [second.id]);
+  assert.deepEqual(await ids({ to: between }), [first.id]);
+  assert.deepEqual(await ids({ id: first.id.slice(4, 20) }), [first.id]);
+  assert.deepEqual(await ids({ error: 'No use in trying' }), [second.id, first.id]);
+  assert.deepEqual(await ids({ error: 'another' }), []);
+  const later = await client.submit('test.echo', { value: 1 }, { delay: '1h' });
+  const found = async (state: 'queued' | 'scheduled') =>
+    (await app.list({ state, id: later.id })).jobs.length;
+  assert.deepEqual([await found('queued'), await found('scheduled')], [0, 1]);
+  await assert.rejects(app.list({ from: 'yesterday' }), /write a time/);
+});
+
 test('an action without a filter is refused', async () => {
   const app = connect({ url: stack.url });
   await assert.rejects(app.act({ do: 'delete', filter: {} }), /The filter is empty/);

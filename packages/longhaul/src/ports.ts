@@ -19,6 +19,8 @@ export interface Stored {
 export interface RecordFilter {
   type?: string | undefined;
   state?: State | undefined;
+  /** In any of these. */
+  states?: readonly State[] | undefined;
   key?: string | undefined;
   parent?: string | undefined;
   schedule?: string | undefined;

@@ -58,6 +58,11 @@ const jobs = () =>
     .option('--requested-by <name>', 'asked for by')
     .option('--parent <id>', 'children of')
     .option('--schedule <id>', 'of this schedule')
+    .option('--tag <tag>', 'with this tag')
+    .option('--from <time>', 'submitted from then on')
+    .option('--to <time>', 'submitted before then')
+    .option('--error <text>', 'in the error')
+    .option('--id <text>', 'in the id')
     .option('--limit <n>', '1 to 1000', '20')
     .option('--cursor <cursor>', 'of the page before')
     .action(async ({ url, key, token, json, ...filter }: Where & JobFilter) => {

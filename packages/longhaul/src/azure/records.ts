@@ -77,7 +77,7 @@ async function readOf(table: TableClient, ids: readonly string[]): Promise<JobRe
   return records;
 }
 
-function toOData({ from, to, ...filter }: RecordFilter): string {
+function toOData({ from, to, states = [], ...filter }: RecordFilter): string {
   const { first, before } = partitionsBetween(from, to);
   const range = [
     ...(first === undefined ? [] : [odata`PartitionKey ge ${first}`]),
@@ -88,5 +88,6 @@ function toOData({ from, to, ...filter }: RecordFilter): string {
       ? []
       : [`${name === 'tag' ? tagColumn(value) : name} ${odata`eq ${value}`}`],
   );
-  return [...range, ...parts].join(' and ');
+  const any = states.map((state) => odata`state eq ${state}`).join(' or ');
+  return [...range, ...parts, ...(any ? [`(${any})`] : [])].join(' and ');
 }

@@ -66,6 +66,13 @@ export interface JobFilter {
   key?: string;
   parent?: string;
   schedule?: string;
+  /** Submitted from this time on, and before that one. */
+  from?: string;
+  to?: string;
+  /** In the error's name or message. */
+  error?: string;
+  /** In the id. */
+  id?: string;
   requestedBy?: string;
   tag?: string;
   /** 1 to 1000, default 100. */

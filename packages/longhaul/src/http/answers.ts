@@ -143,7 +143,12 @@ export const answers = {
   }),
   Status,
   Schedule,
-  Jobs: z.object({ jobs: z.array(Status), cursor: z.string().optional() }),
+  Jobs: z.object({
+    jobs: z.array(Status),
+    cursor: z.string().optional(),
+    /** With a cursor: what was submitted since was looked through. */
+    searchedTo: time.optional(),
+  }),
   Schedules: z.object({ schedules: z.array(Schedule), cursor: z.string().optional() }),
   Pause,
   Letters: z.object({ letters: z.array(Letter), cursor: z.string().optional() }),

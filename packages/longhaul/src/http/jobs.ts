@@ -13,16 +13,17 @@ import {
 } from '../errors.ts';
 import { hasEnded, type JobRecord, type State, states } from '../model/job-record.ts';
 import { fileBlob, pathOfJob } from '../model/names.ts';
+import { findJobs } from '../operate/find-jobs.ts';
 import type { Log, Stored } from '../ports.ts';
 import { loadJson } from '../record/claim-check.ts';
-import { find, hasExpired } from '../record/find.ts';
+import { find } from '../record/find.ts';
 import { pause } from '../record/pause.ts';
 import { cancel } from '../wait/cancel.ts';
 import { tellEvent } from '../wait/tell-event.ts';
 import { answerBatch, readBatch } from './batch.ts';
 import { jsonSchema } from './json-schema.ts';
 import { idempotencyKey, knownTags, pageOf, preferredWaitMs, readJson } from './request.ts';
-import { requestBody, toRequest } from './request-body.ts';
+import { readBody, requestBody, timeSchema, toRequest } from './request-body.ts';
 import { json, routesOf } from './route.ts';
 import { retryAfterSeconds, toETag, toStatus } from './status.ts';
 
@@ -52,6 +53,8 @@ export function registerJobs(api: JobsApi): void {
       ...{ type: 'of this type', state: 'in this state', key: 'of this key' },
       ...{ parent: 'children of this job', schedule: 'of this schedule' },
       ...{ requestedBy: 'asked for by this one', tag: 'with this tag' },
+      ...{ from: 'submitted from this time on', to: 'submitted before this time' },
+      ...{ error: "with this in the error's name or message", id: 'with this in the id' },
       ...{ limit: '1 to 1000, default 100', cursor: 'of the page before; one may be empty' },
     },
     answers: { 200: 'Jobs' },
@@ -220,21 +223,20 @@ async function listJobs(api: JobsApi, request: HttpRequest): Promise<HttpRespons
   const state = text('state');
   if (state !== undefined && !states.includes(state as State))
     throw new BadRequestError(`There is no state '${state}': ask for ${states.join(', ')}.`);
-  const filter = {
-    type: text('type'),
-    state: state as State | undefined,
-    key: text('key'),
-    parent: text('parent'),
-    schedule: text('schedule'),
-    requestedBy: text('requestedBy'),
-    tag: text('tag'),
+  const time = (name: string) => {
+    const given = text(name);
+    return given === undefined ? undefined : new Date(readBody(timeSchema, given, name));
   };
-  const { records, cursor } = await api.records.list(filter, page.limit, page.cursor);
+  const wanted = {
+    ...{ type: text('type'), state: state as State | undefined, key: text('key') },
+    ...{ parent: text('parent'), schedule: text('schedule'), tag: text('tag') },
+    ...{ requestedBy: text('requestedBy'), error: text('error'), id: text('id') },
+    ...{ from: time('from'), to: time('to') },
+  };
+  const { records, cursor, searchedTo } = await findJobs(api, wanted, page.limit, page.cursor);
   const now = api.clock.now();
-  const jobs = records
-    .filter((record) => !hasExpired(record, now))
-    .map((record) => toStatus(record, now));
-  return json(200, { jobs, ...(cursor ? { cursor } : {}) });
+  const jobs = records.map((record) => toStatus(record, now));
+  return json(200, { jobs, ...(cursor ? { cursor, searchedTo } : {}) });
 }
 
 const idOf = (request: HttpRequest) => request.params['id'] ?? '';

@@ -3,18 +3,27 @@
 import { countEnded } from '../fate/waiting.ts';
 import { hasEnded, type JobRecord } from '../model/job-record.ts';
 import { pathOfJob } from '../model/names.ts';
+import { shownState } from '../operate/find-jobs.ts';
 import { shownUrl } from '../outbound/address.ts';
 
 export function toStatus(record: JobRecord, now: Date) {
-  const { id, type, state, result, error, children, ending, events, callback, ...known } =
-    withoutInsides(record);
-  // The broker makes it ready without a word to the record.
-  const isDue = state === 'scheduled' && record.runAt && new Date(record.runAt) <= now;
+  const {
+    id,
+    type,
+    state: _,
+    result,
+    error,
+    children,
+    ending,
+    events,
+    callback,
+    ...known
+  } = withoutInsides(record);
   const path = pathOfJob(record.id);
   return {
     id,
     type,
-    state: isDue ? 'queued' : state,
+    state: shownState(record, now),
     ...known,
     ...(callback === undefined ? {} : { callback: shownUrl(callback) }),
     ...progressOf(record),

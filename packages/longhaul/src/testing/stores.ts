@@ -40,11 +40,12 @@ export class Stores {
           this.wrote(record, before?.record);
           return { ...this.put(record), written: true };
         }),
-      list: ({ from, to, ...filter }, limit, cursor) =>
+      list: ({ from, to, states, ...filter }, limit, cursor) =>
         call(() => {
           const isListed = (record: JobRecord) =>
             (!from || record.createdAt >= from.toISOString()) &&
             (!to || record.createdAt < to.toISOString()) &&
+            (states?.includes(record.state) ?? true) &&
             Object.entries(filter).every(
               ([name, value]) => value === undefined || record[name as 'type'] === value,
             );
