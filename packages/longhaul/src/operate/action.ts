@@ -103,6 +103,9 @@ export const actionJob = (app: () => Working) =>
   defineJob({
     type: actionType,
     input,
+    // Slow ones are not to take the places of the lane's own jobs.
+    key: () => 'longhaul',
+    limit: 4,
     timeout: '10m',
     // Each goes on from the page at which the one before ended.
     attempts: 100,

@@ -48,6 +48,9 @@ export const redriveJob = (app: () => Working) =>
   defineJob({
     type: redriveType,
     input,
+    // Slow ones are not to take the places of the lane's own jobs.
+    key: () => 'longhaul',
+    limit: 4,
     timeout: '10m',
     // It finds what is left by itself: an attempt that ran out of time is no failure to tell.
     attempts: 100,
