@@ -60,7 +60,7 @@ for (const [title, options, devDependencies, installed, isTold] of [
   ['TypeScript 5', {}, { typescript: '^5.0.0' }, undefined, true],
   ['5 installed, any asked for', {}, { typescript: '>=5.5' }, '5.9.3', true],
   ['7 installed, any asked for', {}, { typescript: '>=5.5' }, '7.0.2', false],
-  ['TypeScript 7', {}, { typescript: '^7.0.0' }, undefined, false],
+  ['TypeScript 6', {}, { typescript: '^6.0.0' }, undefined, false],
   ['none, so it gets 7', {}, {}, undefined, false],
   ['it is on', { esModuleInterop: true }, { typescript: '^5.0.0' }, undefined, false],
   ['libraries are skipped', { skipLibCheck: true }, { typescript: '^5.0.0' }, undefined, false],

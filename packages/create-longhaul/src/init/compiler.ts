@@ -6,7 +6,7 @@ import type { ExistingApp } from './existing-app.ts';
 import { type Json, readJson } from './json.ts';
 
 /** It reads the types of zod 4 as they are. */
-const readsZod = '>=7';
+const readsZod = '>=6';
 
 export function compilerByHand(app: ExistingApp): string[] {
   const { module = '', strict, esModuleInterop, skipLibCheck } = app.compilerOptions;
@@ -19,7 +19,7 @@ export function compilerByHand(app: ExistingApp): string[] {
   const isPlain = module === '' || /^commonjs$/i.test(module);
   if (isPlain && !esModuleInterop && !skipLibCheck && isCompilerOld(app))
     told.push(
-      'tsconfig.json: put "esModuleInterop": true into compilerOptions, or TypeScript before 7 does not compile the types of zod 4 (error TS1259). If sources of yours call what they import by `import * as`, put "skipLibCheck": true instead: it changes nothing in them.',
+      'tsconfig.json: put "esModuleInterop": true into compilerOptions, or TypeScript before 6 does not compile the types of zod 4 (error TS1259). If sources of yours call what they import by `import * as`, put "skipLibCheck": true instead: it changes nothing in them.',
     );
   if (!strict)
     told.push(
