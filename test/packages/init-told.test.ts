@@ -56,6 +56,13 @@ test('a workspace whose root has the overrides is told nothing of them', async (
   assert.doesNotMatch(told, /workspace/);
 });
 
+test('where Longhaul was installed before its overrides, npm is told to update', async () => {
+  const installed = 'node_modules/@azure/functions-extensions-servicebus/package.json';
+  const told = await toldOf({ ...filesOfFunc, [installed]: '{}' });
+  assert.match(told, /^npm install\nnpm update @azure\/functions-extensions-base /);
+  assert.doesNotMatch(await toldOf(filesOfFunc), /npm update/);
+});
+
 for (const [title, options, devDependencies, installed, isTold] of [
   ['TypeScript 5', {}, { typescript: '^5.0.0' }, undefined, true],
   ['5 installed, any asked for', {}, { typescript: '>=5.5' }, '5.9.3', true],

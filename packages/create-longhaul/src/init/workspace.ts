@@ -52,6 +52,6 @@ export function overridesByHand({ path, manifest }: Workspace, overrides: unknow
   if (added.length === 0 && conflicts.length === 0) return [];
   const lines = JSON.stringify(overrides, null, 1).replace(/\s+/g, ' ');
   return [
-    `${path}/package.json: it is the root of the workspace, and npm hears \`overrides\` only there. Put this into it, before npm install: "overrides": ${lines}. Without it there are two copies of that package, and the app cannot start. If npm has installed Longhaul already, delete the root's node_modules and package-lock.json first.`,
+    `${path}/package.json: it is the root of the workspace, and npm hears \`overrides\` only there. Put this into it, before npm install: "overrides": ${lines}. Without it there are two copies of that package, and the app cannot start. If npm has installed Longhaul already, call npm update @azure/functions-extensions-base after it: npm install leaves the second copy.`,
   ];
 }
