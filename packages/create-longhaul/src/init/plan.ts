@@ -70,11 +70,6 @@ async function planManifest(plan: Plan, app: ExistingApp, layout: Layout): Promi
   );
   if (app.workspace) plan.byHand.push(...overridesByHand(app.workspace, wanted['overrides']));
   if (merged.added.length > 0) plan.byHand.push('npm install');
-  const hasOverridden = app.has('node_modules/@azure/functions-extensions-servicebus');
-  if (hasOverridden && merged.added.some((path) => path.startsWith('overrides')))
-    plan.byHand.push(
-      'npm update @azure/functions-extensions-base (npm install leaves the second copy, which was installed before the overrides)',
-    );
   plan.byHand.push(...versionsByHand(app));
   const has = (lock: string) => app.has(lock) || app.workspace?.has(lock);
   if (has('yarn.lock') || has('pnpm-lock.yaml'))
