@@ -1,30 +1,15 @@
 /** `longhaul init` by its plan: where things go in which layout, what is told, what it refuses. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { addMissing } from '#create/init/json.js';
 import { planInit } from '#create/init/plan.js';
 import { root } from '../support/stack.ts';
 import { filesOfFunc } from './func-app.ts';
-
-let folder: string;
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'longhaul-init-'));
-});
-after(() => rm(folder, { recursive: true, force: true }));
-
-async function appOf(files: Record<string, string>): Promise<string> {
-  const app = await mkdtemp(join(folder, 'app-'));
-  for (const [file, text] of Object.entries(files)) {
-    await mkdir(dirname(join(app, file)), { recursive: true });
-    await writeFile(join(app, file), text);
-  }
-  return app;
-}
+import { appOf } from './init-app.ts';
 
 const tsconfig = (options: object) =>
   JSON.stringify({ compilerOptions: { strict: true, ...options } });

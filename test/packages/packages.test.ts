@@ -116,7 +116,7 @@ test('an app as func makes it (TypeScript, CommonJS) gets Longhaul by init, besi
   assert.deepEqual(await filesOf(existing), before);
   assert.match((await init()).stdout, /^Written:(.*\n)+By hand:\n +npm install\n/);
   const written = await filesOf(existing);
-  assert.match((await init()).stdout, /^Nothing is missing/);
+  assert.match((await init()).stdout, /^Nothing more to write/);
   assert.deepEqual(await filesOf(existing), written);
   assert.equal(written['src/functions/hello.ts'], before['src/functions/hello.ts']);
 

@@ -4,8 +4,5 @@ import { shared } from './template.ts';
 
 const root = new URL('../../../', import.meta.url);
 const template = new URL('../template/', import.meta.url);
-for (const name of shared) {
-  // npm takes a file of this name for its own.
-  const as = name === '.funcignore' ? '_funcignore' : name;
-  await cp(new URL(name, root), new URL(as, template), { recursive: true });
-}
+for (const name of shared)
+  await cp(new URL(name, root), new URL(name, template), { recursive: true });

@@ -5,13 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** What the top of Longhaul's own repository and every app have alike. */
-export const shared = [
-  'host.json',
-  'local.settings.sample.json',
-  'topology.json',
-  'bicep',
-  '.funcignore',
-];
+export const shared = ['host.json', 'local.settings.sample.json', 'topology.json', 'bicep'];
 
 const template = fileURLToPath(new URL('../template', import.meta.url));
 

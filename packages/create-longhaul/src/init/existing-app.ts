@@ -1,11 +1,25 @@
 /** The app that gets Longhaul, as it stands in its folder. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readCompilerOptions } from './compiler.ts';
 import { type Json, readJson } from './json.ts';
+import { findWorkspace, type Workspace } from './workspace.ts';
+
+export interface CompilerOptions {
+  outDir?: string;
+  rootDir?: string;
+  module?: string;
+  strict?: boolean;
+  esModuleInterop?: boolean;
+  skipLibCheck?: boolean;
+}
 
 export interface ExistingApp {
+  folder: string;
+  /** The workspace that it is in. */
+  workspace: Workspace | undefined;
   manifest: Json & { main?: string; type?: string };
-  compilerOptions: { outDir?: string; rootDir?: string; module?: string; strict?: boolean };
+  compilerOptions: CompilerOptions;
   has(path: string): boolean;
   /** The text of a file, where there is one. */
   read(path: string): string | undefined;
@@ -27,10 +41,9 @@ export function readExistingApp(folder: string): ExistingApp {
       `${folder} has no tsconfig.json: init writes TypeScript. For an app in JavaScript docs/your-app.md says what to write.`,
     );
   const manifest = readJson('package.json', read('package.json') ?? '');
-  const tsconfig = readJson('tsconfig.json', read('tsconfig.json') ?? '');
   return {
-    manifest,
-    compilerOptions: (tsconfig['compilerOptions'] ?? {}) as ExistingApp['compilerOptions'],
+    ...{ folder, manifest, workspace: findWorkspace(folder) },
+    compilerOptions: readCompilerOptions(join(folder, 'tsconfig.json')) as CompilerOptions,
     ...{ has, read },
     registeredIn: sources(folder).find((file) =>
       /\bregisterApp\s*\(/.test(readFileSync(join(folder, file), 'utf8')),

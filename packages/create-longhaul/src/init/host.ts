@@ -3,6 +3,13 @@ import { addMissing, type Conflict, type Json, type Merged } from './json.ts';
 
 /** Of settings that the app may have for reasons of its own; any other difference is nobody's concern. */
 const reasons: Record<string, string> = {
+  logging: 'the host writes two lines for each message that a function takes, and they cost',
+  'logging.logLevel':
+    'the host writes two lines for each message that a function takes, and they cost',
+  extensionBundle: 'the functions need the Service Bus extension of a bundle',
+  extensions: 'the host works jobs by the settings of Service Bus there',
+  'extensions.http': 'the API is below its routePrefix; clients and the doctor expect `api`',
+  'extensions.serviceBus': 'the host works jobs by these settings',
   functionTimeout: 'the host ends every job that runs longer, whatever its `timeout` says',
   'extensionBundle.id': 'the functions need the Service Bus extension of this bundle',
   'extensionBundle.version': 'the functions need the Service Bus extension of this version',
@@ -10,6 +17,10 @@ const reasons: Record<string, string> = {
     'the API is below this prefix; clients and the doctor expect `api`',
   'extensions.serviceBus.prefetchCount':
     'the locks of messages that wait in a process are not renewed: their jobs run twice',
+  'extensions.serviceBus.autoCompleteMessages':
+    'nobody answers for a message whose function fails before it begins',
+  'extensions.serviceBus.maxConcurrentCalls':
+    'so many jobs without a key are worked at once in one process',
   'extensions.serviceBus.maxAutoLockRenewalDuration':
     'a job that runs longer loses its message, and starts again beside itself',
   'extensions.serviceBus.sessionIdleTimeout':

@@ -15,7 +15,10 @@ export async function init(folder: string, { dryRun = false } = {}): Promise<str
 }
 
 function report({ writes, left, byHand }: Plan, dryRun: boolean): string {
-  if (writes.length === 0) return ['Nothing is missing.', ...part('By hand', byHand)].join('\n');
+  if (writes.length === 0) {
+    const said = byHand.length === 0 ? 'Nothing is missing.' : 'Nothing more to write.';
+    return [said, ...part('By hand', byHand)].join('\n');
+  }
   const isBicep = ({ file }: Plan['writes'][number]) => dirname(file) === 'bicep';
   const lines = writes.filter((one) => !isBicep(one)).map(({ file, what }) => `${file}: ${what}`);
   const bicep = writes.filter(isBicep);

@@ -16,7 +16,7 @@ export interface Merged {
   conflicts: Conflict[];
 }
 
-const isObject = (value: unknown): value is Json =>
+export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** With comments, as host.json and tsconfig.json may have them. @throws Error that names the file */

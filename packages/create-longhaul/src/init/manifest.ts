@@ -31,7 +31,7 @@ function scriptsOf(have: Strings): Strings {
 
 export function mergeManifest(
   text: string,
-  { manifest }: ExistingApp,
+  { manifest, workspace }: ExistingApp,
   { main }: Layout,
   template: Json,
 ): Merged {
@@ -44,7 +44,8 @@ export function mergeManifest(
     scripts: scriptsOf((manifest['scripts'] ?? {}) as Strings),
     dependencies: missing(dependencies),
     devDependencies: missing(devDependencies),
-    overrides,
+    // npm hears them in the root of a workspace alone.
+    ...(workspace ? {} : { overrides }),
   });
 }
 

@@ -3,12 +3,14 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compilerByHand } from './compiler.ts';
 import { type ExistingApp, readExistingApp } from './existing-app.ts';
 import { mergeHost, reasonOf } from './host.ts';
-import { addMissing, type Conflict, type Json, readJson } from './json.ts';
+import { addMissing, type Conflict, isObject, type Json, readJson } from './json.ts';
 import { findLayout, type Layout } from './layout.ts';
 import { mergeManifest, versionsByHand } from './manifest.ts';
-import { entrySource, forAnyCompiler } from './sources.ts';
+import { entrySource, exportsCatalogue, forAnyCompiler } from './sources.ts';
+import { overridesByHand } from './workspace.ts';
 
 export interface Plan {
   writes: { file: string; text: string; what: string }[];
@@ -36,9 +38,9 @@ export async function planInit(folder: string): Promise<Plan> {
   await planHost(plan, app);
   await planSettings(plan, app);
   await planSources(plan, app, layout);
-  await planFiles(plan, app);
   planIgnored(plan, app);
-  tellCompiler(plan, app);
+  await planFiles(plan, app);
+  plan.byHand.push(...compilerByHand(app));
   return plan;
 }
 
@@ -50,20 +52,27 @@ function change(plan: Plan, app: ExistingApp, file: string, text: string, added:
 }
 
 const told = (plan: Plan, file: string, conflicts: Conflict[], why: (one: Conflict) => string) => {
-  for (const one of conflicts)
+  for (const one of conflicts) {
+    const want = isObject(one.want) ? 'an object, which it adds to' : shown(one.want);
     plan.byHand.push(
-      `${file}: ${one.path} is ${shown(one.have)} and was left. Longhaul is made for ${shown(one.want)}: ${why(one)}.`,
+      `${file}: ${one.path} is ${shown(one.have)} and was left. Longhaul is made for ${want}: ${why(one)}.`,
     );
+  }
 };
 
 async function planManifest(plan: Plan, app: ExistingApp, layout: Layout): Promise<void> {
   const text = app.read('package.json') ?? '';
-  const merged = mergeManifest(text, app, layout, await jsonOf('package.json'));
+  const wanted = await jsonOf('package.json');
+  const merged = mergeManifest(text, app, layout, wanted);
   change(plan, app, 'package.json', merged.text, merged.added);
-  told(plan, 'package.json', merged.conflicts, () => 'two copies of that package register nothing');
+  told(plan, 'package.json', merged.conflicts, ({ path }) =>
+    path.startsWith('overrides') ? 'two copies of that package register nothing' : 'it is needed',
+  );
+  if (app.workspace) plan.byHand.push(...overridesByHand(app.workspace, wanted['overrides']));
   if (merged.added.length > 0) plan.byHand.push('npm install');
   plan.byHand.push(...versionsByHand(app));
-  if (app.has('yarn.lock') || app.has('pnpm-lock.yaml'))
+  const has = (lock: string) => app.has(lock) || app.workspace?.has(lock);
+  if (has('yarn.lock') || has('pnpm-lock.yaml'))
     plan.byHand.push(
       'package.json: `overrides` is heard by npm; say the same in `resolutions` (Yarn) or `pnpm.overrides` (pnpm).',
     );
@@ -99,12 +108,25 @@ async function planSources(plan: Plan, app: ExistingApp, layout: Layout): Promis
       for (const name of ['catalogue.ts', 'greet.ts'])
         await planJob(plan, app, join(jobs, name), await textOf(`functions/jobs/${name}`));
   }
+  tellCatalogue(plan, app, layout);
   if (importedBy && app.registeredIn === undefined)
     plan.byHand.push(`${importedBy}: add the line  import './longhaul.js';`);
   if (unmatched && app.registeredIn === undefined)
     plan.byHand.push(
       `package.json: main loads no ${unmatched}. Say "{${app.manifest.main},${unmatched}}", or import it from a file that main loads.`,
     );
+}
+
+/** A file of that name may be of something else, and the registration that imports it is Longhaul's. */
+function tellCatalogue(plan: Plan, app: ExistingApp, { entry, jobs }: Layout): void {
+  const file = join(jobs, 'catalogue.ts');
+  const text = app.read(file);
+  if (text === undefined || exportsCatalogue(text)) return;
+  const registration = app.registeredIn && app.read(app.registeredIn);
+  if (registration && !/jobs\/catalogue\b/.test(registration)) return;
+  plan.byHand.push(
+    `${file}: was there before, and exports no \`catalogue\`, which ${app.registeredIn ?? entry} imports. Export the list of your job types there, or in another file which you import instead.`,
+  );
 }
 
 async function planJob(plan: Plan, app: ExistingApp, file: string, text: string): Promise<void> {
@@ -121,7 +143,7 @@ async function planFiles(plan: Plan, app: ExistingApp): Promise<void> {
     ['bicep', 'what it needs in Azure'],
   ] as const) {
     if (plan.writes.some(({ file }) => file === name)) continue;
-    if (app.has(name)) plan.left.push(`${name}: is there already`);
+    if (app.has(name)) leave(plan, app, name);
     else if (name === 'bicep')
       for (const file of await readdir(pathOf(name)))
         plan.writes.push({ file: join(name, file), text: await textOf(join(name, file)), what });
@@ -129,31 +151,38 @@ async function planFiles(plan: Plan, app: ExistingApp): Promise<void> {
   }
 }
 
-/** What a folder of Git must not take, without an ending slash. */
-const ignored = ['node_modules', 'dist', '.longhaul', 'local.settings.json'];
-
-function planIgnored(plan: Plan, app: ExistingApp): void {
-  const text = app.read('.gitignore') ?? '';
-  const there = text.split('\n').map((line) => line.trim().replace(/^\/|\/$/g, ''));
-  const missing = ignored.filter((name) => !there.includes(name));
-  if (missing.length === 0) return;
-  const end = text === '' || text.endsWith('\n') ? '' : '\n';
-  plan.writes.push({
-    file: '.gitignore',
-    text: `${text}${end}${missing.join('\n')}\n`,
-    what: `added ${missing.join(', ')}`,
-  });
+/** A topology.json may be of another tool. */
+function leave(plan: Plan, app: ExistingApp, name: string): void {
+  if (name !== 'topology.json') return void plan.left.push(`${name}: is there already`);
+  const { lanes, queues } = readJson(name, app.read(name) ?? '');
+  if (Array.isArray(lanes) && Array.isArray(queues)) plan.left.push(`${name}: is there already`);
+  else
+    plan.byHand.push(
+      `${name}: was there before, and is not Longhaul's: it has no lanes and queues. Give it another name and call init again: every command of Longhaul reads its topology in a file of this name.`,
+    );
 }
 
-function tellCompiler(plan: Plan, { compilerOptions, manifest }: ExistingApp): void {
-  const { module = '', strict } = compilerOptions;
-  const isModule = manifest.type === 'module';
-  if (/^node1[68]$/i.test(module) && !isModule)
-    plan.byHand.push(
-      `tsconfig.json: with "module": "${module}" a CommonJS file may import no ES module, as Longhaul is. Say "node20" or "nodenext".`,
-    );
-  if (!strict)
-    plan.byHand.push(
-      'tsconfig.json: without "strict" the compiler cannot tell the types of results. It works; turn it on when you can.',
-    );
+/** What must not be taken, without an ending slash: into Git, and to Azure. */
+const ignored = {
+  '.gitignore': ['node_modules', 'dist', '.longhaul', 'local.settings.json'],
+  '.funcignore': ['.longhaul', 'local.settings.json'],
+};
+
+const plainly = (line: string): string => line.trim().replace(/^(\*\*)?\/|\/(\*\*?)?$/g, '');
+
+function planIgnored(plan: Plan, app: ExistingApp): void {
+  for (const [file, names] of Object.entries(ignored)) {
+    const text = app.read(file);
+    if (text === undefined && file === '.funcignore') continue;
+    const there = (text ?? '').split('\n').map(plainly);
+    const missing = names.filter((name) => !there.includes(name));
+    if (missing.length === 0) continue;
+    const eol = text?.includes('\r\n') ? '\r\n' : '\n';
+    const start = !text || text.endsWith('\n') ? (text ?? '') : `${text}${eol}`;
+    plan.writes.push({
+      file,
+      text: start + missing.map((name) => `${name}${eol}`).join(''),
+      what: `added ${missing.join(', ')}`,
+    });
+  }
 }

@@ -31,3 +31,9 @@ registerApp(catalogue, { topology: pathToFileURL(join(__dirname, '${topology}'))
 /** Of the template, which imports the sources themselves. */
 export const forAnyCompiler = (source: string): string =>
   source.replace(/(from '\.[^']*)\.ts'/g, "$1.js'");
+
+/** What another file exports (`export * from`) is not looked after. */
+export const exportsCatalogue = (source: string): boolean =>
+  /\bexport\s+(const|let|var)\s+catalogue\b|\bexport\s*\{[^}]*\bcatalogue\s*[,}]|\bexport\s*\*\s*from\b/.test(
+    source,
+  );
