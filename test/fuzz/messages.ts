@@ -35,35 +35,41 @@ export async function fuzzMessages({ url, serviceBus, seed, ms }: Options): Prom
   const senders = new Map(lanes.map((lane) => [lane, bus.createSender(lane)]));
   let sent = 0;
   let round = 0;
+  /** Interrupted, the last one goes on: nobody is to close the bus under it. */
+  let underWay: Promise<void> = Promise.resolve();
   const property = fc.asyncProperty(
     fc.array(messages(components), { minLength: 20, maxLength: 20 }),
-    async (made) => {
-      round++;
-      const all = made.map(({ lane, ...message }, at) => ({
-        lane,
-        message: {
-          ...message,
-          messageId: `${message.messageId} ${seed} ${round} ${at}`,
-        },
-      }));
-      for (const { lane, message } of all) {
-        await senders.get(lane)?.sendMessages(message);
-        sent++;
-      }
-      const letters = new Set<unknown>();
-      await until(`the end of round ${round}`, async () => {
-        for (const lane of lanes) for (const id of await lettersOf(bus, lane)) letters.add(id);
-        const open = await Promise.all(
-          all.map(async ({ message: { messageId } }) =>
-            letters.has(messageId) ? undefined : undecided(client, String(messageId)),
-          ),
-        );
-        return open.every((one) => one === undefined);
-      });
-      const { id } = await client.submit('fuzz.any', round);
-      assert.equal((await client.ended(id)).state, 'succeeded');
+    (made) => {
+      underWay = sendAll(made);
+      return underWay;
     },
   );
+  const sendAll = async (made: Made[]): Promise<void> => {
+    round++;
+    const all = made.map(({ lane, ...message }, at) => ({
+      lane,
+      message: {
+        ...message,
+        messageId: `${message.messageId} ${seed} ${round} ${at}`,
+      },
+    }));
+    for (const { lane, message } of all) {
+      await senders.get(lane)?.sendMessages(message);
+      sent++;
+    }
+    const letters = new Set<unknown>();
+    await until(`the end of round ${round}`, async () => {
+      for (const lane of lanes) for (const id of await lettersOf(bus, lane)) letters.add(id);
+      const open = await Promise.all(
+        all.map(async ({ message: { messageId } }) =>
+          letters.has(messageId) ? undefined : undecided(client, String(messageId)),
+        ),
+      );
+      return open.every((one) => one === undefined);
+    });
+    const { id } = await client.submit('fuzz.any', round);
+    assert.equal((await client.ended(id)).state, 'succeeded');
+  };
   try {
     await fc.assert(property, {
       ...{ seed, numRuns: 1_000_000, interruptAfterTimeLimit: ms, markInterruptAsFailure: false },
@@ -71,6 +77,7 @@ export async function fuzzMessages({ url, serviceBus, seed, ms }: Options): Prom
       endOnFailure: true,
     });
   } finally {
+    await underWay.catch(() => undefined);
     await bus.close();
   }
   return sent;

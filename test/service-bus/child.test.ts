@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { startChild } from '#service-bus/child.js';
 import { isAlive } from '../support/alive.ts';
+import { until } from '../support/until.ts';
 
 test('a process that does not come to be ready is ended, with the reason', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'child-'));
@@ -20,7 +21,7 @@ test('a process that does not come to be ready is ended, with the reason', async
     const started = startChild('It', pathToFileURL(file), [], { onMessage, readyWithin });
     await assert.rejects(started, /^Error: it waits$/);
     assert.ok(pid > 0);
-    assert.equal(await isAlive(pid), false);
+    await until('it is gone', async () => !(await isAlive(pid)));
   } finally {
     await rm(folder, { recursive: true });
   }
